@@ -72,6 +72,19 @@ def test_a_place_without_a_folder_is_refused(tmp_path: Path) -> None:
         require_file_place(tmp_path)
 
 
+def test_links_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "page.html")
+    with pytest.raises(OutputError, match=r"this is a link to .*/nowhere/page.html, and the folder .*/nowhere does not exist"):
+        require_file_place(tmp_path / "dangling")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match="this is a link that leads to itself"):
+        write_text(tmp_path / "loop", "page")
+    assert (tmp_path / "loop").is_symlink()
+    (tmp_path / "new").symlink_to(tmp_path / "page.html")
+    write_text(tmp_path / "new", "page")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "page"
+
+
 @pytest.mark.parametrize(
     "message", ["I/O error: No space left on device (os error 28)", "PytorchStreamWriter failed writing file data/0"]
 )

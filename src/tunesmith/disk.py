@@ -66,9 +66,14 @@ def require_file_place(path: Path, *sources: object) -> None:
         raise OutputError.one(str(path), "this is the file that is read, and it would be lost.", "Choose another output.")
     if path.is_dir():
         raise OutputError.one(str(path), "this is a folder; a file is written here.", "Give the name of a file.")
-    parent = Path(os.path.realpath(path)).parent
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OutputError.one(str(path), "this is a link that leads to itself.", "Remove it, or choose another place.")
+    parent, link = real.parent, f"this is a link to {real}, and " if path.is_symlink() else ""
     if not parent.is_dir():
-        raise OutputError.one(str(path), f"the folder {path.parent} does not exist.", "Create it first, or choose another place.")
+        folder = parent if link else path.parent
+        message = f"{link}the folder {folder} does not exist."
+        raise OutputError.one(str(path), message, "Create it first, or choose another place.")
     if not os.access(path if path.exists() else parent, os.W_OK):
         raise OutputError.one(str(path), "this place cannot be written to.", "Choose another place.")
 

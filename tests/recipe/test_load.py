@@ -175,6 +175,14 @@ def test_mappings_that_cannot_be_used(mapping: dict[object, object], line: str) 
     assert str(caught.value).startswith(line)
 
 
+def test_a_name_that_no_file_can_have_is_one_problem() -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_mapping({"data": {"train": "caf\udce9.csv"}})
+    assert [problem.message for problem in caught.value.problems] == [
+        "the text contains half of a surrogate pair and cannot be saved as UTF-8."
+    ]
+
+
 def test_a_mapping_that_is_none_and_one_that_holds_itself() -> None:
     with pytest.raises(RecipeError, match="demo: expected keys and values, found a list"):
         recipe_from_mapping([], source="demo")  # type: ignore[arg-type]

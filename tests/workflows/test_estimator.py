@@ -89,6 +89,13 @@ def test_classes_are_sorted_as_numpy_sorts_them(texts: Texts, tiny_model: Path) 
     assert set(numbers.predict(X).tolist()) == {1, -1}
 
 
+def test_labels_with_half_of_an_emoji_come_back_as_they_were(texts: Texts, tiny_model: Path) -> None:
+    X, y = texts
+    labels = np.where(y == "pos", "a\ud83d", "b")
+    model = TextClassifier(str(tiny_model), **QUICK).fit(X, labels)
+    assert model.score(X, labels) > 0.9
+
+
 def test_fitting_changes_no_parameter_and_the_same_seed_gives_the_same_model(
     fitted: TextClassifier, texts: Texts, tiny_model: Path
 ) -> None:

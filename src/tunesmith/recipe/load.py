@@ -125,7 +125,8 @@ def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault
     faults = [*faults, *type_faults, *(fault for fault in value_faults if fault.path not in reported)]
     valid = recipe or _valid_part(plain, [fault.path for fault in faults if fault.path])
     if valid is not None:
-        faults += broken_rules(valid, base)
+        known = {fault.path for fault in faults}  # such as a name that was left empty since no file can have it
+        faults += [fault for fault in broken_rules(valid, base) if fault.path not in known]
     if faults or recipe is None:
         raise _recipe_error(faults, locations, name)
     return recipe

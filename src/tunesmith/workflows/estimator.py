@@ -17,6 +17,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.labelled.labels import SINGLE, class_name, infer_labels
 from tunesmith.data.readers.frame import table_from_frame
+from tunesmith.data.readers.plain_cells import whole_text
 from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.progress import silent
@@ -175,7 +176,7 @@ class TextClassifier(ClassifierMixin, TextEstimator):
     def class_columns(self) -> list[int]:
         """Returns the position of each class among the run's labels."""
         names = self.run_.predictor.config.labels.names
-        return [names.index(class_name(value)) for value in self.classes_.tolist()]
+        return [names.index(whole_text(class_name(value))) for value in self.classes_.tolist()]
 
 
 class TextRegressor(RegressorMixin, TextEstimator):

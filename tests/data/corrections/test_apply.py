@@ -196,6 +196,13 @@ def test_what_does_not_fit_the_file_is_refused_and_nothing_written(corrections, 
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
+def test_the_column_with_the_proposed_labels_is_named_where_no_correction_fits(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("id,text,label\nr1,one,a\nr2,two,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="label is 'a', the correction expects 'z'"):
+        apply_all([fix(0, "z", "b")], data)
+
+
 def test_two_columns_that_fit_have_to_be_told_apart(tmp_path: Path) -> None:
     data = tmp_path / "rows.csv"
     data.write_text("text,label,second\none,a,a\ntwo,b,b\n", encoding="utf-8")

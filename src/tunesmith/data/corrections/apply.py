@@ -251,8 +251,13 @@ def like_cell(cell: object, proposed: str) -> bool | float | str:
 
 
 def misfit_error(table: Table, misfits: Mapping[str, list[Correction]], position: Mapping[int, int], n: int) -> DataError:
-    """Makes the error about the column that the fewest of the ``n`` corrections do not fit, with the first of these."""
-    nearest = min(misfits, key=lambda name: len(misfits[name]))
+    """Makes the error about the column that the fewest of the ``n`` corrections do not fit, with the first of these.
+
+    Of several such columns it is the one that most often holds a proposed label.
+    """
+    known = {c.proposed for corrections in misfits.values() for c in corrections}
+    in_column = {name: sum(cell_label(cell) in known for cell in table.columns[name]) for name in misfits}
+    nearest = min(misfits, key=lambda name: (len(misfits[name]), -in_column[name]))
     problems = []
     for c in misfits[nearest][:SHOWN_ROWS]:
         i = position[c.row_id]
