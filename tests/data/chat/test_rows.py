@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.messages import Turn
 from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, first_prompt, split_conversations, usable_conversations
+from tunesmith.data.checks.chat import check_rows
 from tunesmith.data.normalise import normalise
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
@@ -87,6 +88,16 @@ def test_instructions_and_seed_tasks() -> None:
     assert tasks.row_ids == (10, 10, 11)
     assert tasks.groups == ("10", "10", "11")
     assert tasks.left_out == {"without an answer": (12,)}
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_turn_is_empty_and_no_word(missing: object) -> None:
+    columns: dict[str, list[Any]] = {"instruction": ["go"], "input": [""], "output": ["so"], "history": [[["Start", missing]]]}
+    rows = conversations(columns)
+    assert rows.turns[0][:2] == (Turn("user", "Start"), Turn("assistant", ""))
+    assert [finding.name for finding in check_rows({"train": rows})] == ["empty_turns"]
+    talk = [message("system", missing), *GOOD]
+    assert conversations({"messages": [talk]}).turns[0][0] == Turn("system", "")
 
 
 def test_labels() -> None:

@@ -93,11 +93,16 @@ def require(cell: object, reason: str) -> None:
 
 
 def text_of(cell: object, reason: str = "") -> str:
-    """Returns a cell as text, a truth value as JSON. Raises NotUsable for a list or an object, and for a missing cell."""
+    """Returns a cell as text, a truth value as JSON, and a missing cell as an empty text.
+
+    Raises NotUsable for a list or an object, and, with a reason, for a missing cell.
+    """
     if reason:
         require(cell, reason)
     if isinstance(cell, list | tuple | Mapping):
         raise NotUsable(NOT_TEXT)
+    if is_missing(cell) and not isinstance(cell, str):  # never the words None and nan
+        return ""
     return json_of(cell) if isinstance(cell, bool) else str(cell)
 
 
@@ -184,7 +189,7 @@ def content_of(content: object) -> str:
         return "".join(part["text"] for part in parts)
     if isinstance(content, list | tuple) or any(isinstance(part, Mapping) and "type" in part for part in parts):
         raise NotUsable(NOT_TEXT)
-    return "" if content is None else json_of(content) if isinstance(content, Mapping) else text_of(content)
+    return json_of(content) if isinstance(content, Mapping) else text_of(content)
 
 
 def is_supervised(message: Mapping[str, Any]) -> bool:

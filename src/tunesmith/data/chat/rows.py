@@ -213,7 +213,7 @@ def with_context(turns: Turns, cells: Cells) -> Turns:
 
 
 def history_turns(cell: object) -> Turns:
-    """Reads earlier turns: a list of [prompt, answer] pairs, or a list of messages."""
+    """Reads earlier turns: a list of [prompt, answer] pairs, or a list of messages. A missing half is an empty turn."""
     history = parse_messages(cell)
     if is_missing(history) or history in ([], ()):
         return ()
