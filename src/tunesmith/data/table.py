@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.data.cells import clip
+from tunesmith.data.cells import clip, is_missing
 from tunesmith.errors import DataError, Problem
 
 NOT_TEXT_REMEDY = "Write one string a cell, or name another text column."
@@ -75,6 +75,11 @@ class Table:
         """Names a row in messages: ``row 3 (line 5)``. ``position`` counts the rows of this table, not of the source."""
         row = f"row {self.row_ids[position]}"
         return row if self.lines is None else f"{row} (line {self.lines[position]})"
+
+    def groups(self, name: str, positions: Iterable[int]) -> tuple[str, ...]:
+        """Names the group of the rows at those positions by a column; a row with a missing cell is a group of its own."""
+        cells = ((i, self.columns[name][i]) for i in positions)
+        return tuple(f"row {self.row_ids[i]} without a group" if is_missing(cell) else str(cell) for i, cell in cells)
 
     def take(self, positions: Sequence[int]) -> Table:
         """Selects the rows at those positions, in that order; notes and bad rows stay."""

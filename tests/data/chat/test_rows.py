@@ -135,6 +135,11 @@ def test_no_question_stands_in_two_splits(questions: list[str], seed: int) -> No
     assert (rest.rows_read, other.rows_read) == (len(rest), len(other))
 
 
+def test_rows_without_a_group_are_groups_of_their_own() -> None:
+    rows = conversations({"prompt": ["a", "b", "c"], "completion": ["x"] * 3, "thread": ["t", None, None]}, group="thread")
+    assert rows.groups == ("t", "row 11 without a group", "row 12 without a group")
+
+
 def test_groups_and_labels_in_splits() -> None:
     prompts = [f"question {i}" for i in range(60)]
     rows = conversations({"prompt": prompts, "completion": ["x"] * 60, "thread": [i // 3 for i in range(60)]}, group="thread")

@@ -78,6 +78,12 @@ def test_a_split_keeps_rows_with_one_anchor_together() -> None:
     assert split_embedding_rows(rows, 0.2, 1, "validation")[1].row_ids != other.row_ids
 
 
+def test_rows_without_a_group_are_groups_of_their_own() -> None:
+    made = table(anchor=["who", "why", "when"], positive=["he", "so", "now"], user=[None, "u", None])
+    rows = usable_rows(made, detect_pair_format(made, {"anchor": "anchor", "positive": "positive"}), "train", group="user")
+    assert rows.groups == ("row 10 without a group", "u", "row 12 without a group")
+
+
 def test_a_pair_and_the_same_pair_in_the_other_order_stay_together() -> None:
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=12)) for _ in range(120)]

@@ -178,7 +178,7 @@ def to_last_supervised(turns: Turns) -> Turns:
 def read_groups(table: Table, group: str | None, positions: Sequence[int]) -> tuple[str, ...] | None:
     """Reads the group of each row; without a column, the conversations of one source row are a group."""
     if group is not None:
-        return tuple(str(table.columns[group][i]) for i in positions)
+        return table.groups(group, positions)
     return None if len(set(positions)) == len(positions) else tuple(str(table.row_ids[i]) for i in positions)
 
 

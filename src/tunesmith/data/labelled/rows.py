@@ -66,10 +66,7 @@ def make_examples(
     whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
     cells = {name: table.columns[column] for name, column in (others or {}).items()}
     ids = None if columns.id is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[columns.id]]
-    groups = None
-    if columns.group is not None:  # a row without a group is a group of its own
-        named = zip(table.row_ids, table.columns[columns.group], strict=True)
-        groups = [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in named]
+    groups = None if columns.group is None else list(table.groups(columns.group, range(len(table))))
     whole = replace(whole, groups=groups, ids=ids, others=cells)
     annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
     return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)

@@ -103,7 +103,7 @@ def usable_rows(
         row_format,
         tuple(tuple(str(column[i]).strip() for i in kept) for column in texts),
         target=tuple(read_target(table, row_format, i, score_range) for i in kept) if targets else None,
-        groups=None if group is None else tuple(str(table.columns[group][i]) for i in kept),
+        groups=None if group is None else table.groups(group, kept),
         unused=tuple(name for name in table.columns if name not in (*row_format.columns, group)),
         left_out={reason: tuple(ids) for reason, ids in reasons.items()},
         repairs=repaired_rows(table),
