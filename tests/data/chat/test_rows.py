@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.messages import Turn
-from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, first_prompt, split_conversations, usable_conversations
+from tunesmith.data.chat.rows import (
+    INPUT_HEADING,
+    TWO_SYSTEMS,
+    Conversations,
+    first_prompt,
+    split_conversations,
+    usable_conversations,
+)
 from tunesmith.data.checks.chat import check_rows
 from tunesmith.data.normalise import normalise
 from tunesmith.data.table import BadRow, Table
@@ -98,6 +105,13 @@ def test_a_missing_turn_is_empty_and_no_word(missing: object) -> None:
     assert [finding.name for finding in check_rows({"train": rows})] == ["empty_turns"]
     talk = [message("system", missing), *GOOD]
     assert conversations({"messages": [talk]}).turns[0][0] == Turn("system", "")
+
+
+def test_the_system_column_takes_the_place_of_an_empty_system_message() -> None:
+    own = [None, " ", "be good", "be bad"]
+    rows = conversations({"messages": [[message("system", text), *GOOD] for text in own], "system": ["be good"] * 4})
+    assert rows.turns == ((Turn("system", "be good"), Turn("user", "why"), Turn("assistant", "so")),) * 3
+    assert rows.left_out == {TWO_SYSTEMS: (13,)}
 
 
 def test_labels() -> None:

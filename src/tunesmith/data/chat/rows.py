@@ -202,12 +202,12 @@ def json_parts(table: Table, row_format: ChatFormat) -> frozenset[str]:
 
 
 def with_context(turns: Turns, cells: Cells) -> Turns:
-    """Puts the turns of the history column, and that of the system column, before a row's own."""
+    """Puts the turns of the history column, and that of the system column, before a row's own; an empty own one is replaced."""
     own_system, others = (turns[:1], turns[1:]) if turns[0].role == "system" else ((), turns)
     system = own_system
     if not is_missing(cells.get("system")):
         system = (Turn("system", text_of(cells["system"])),)
-        if own_system and own_system != system:
+        if own_system and not own_system[0].is_empty and own_system != system:
             raise NotUsable(TWO_SYSTEMS)
     return (*system, *history_turns(cells.get("history")), *others)
 
