@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.chat.formats import detect_chat_format
-from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.messages import Turn, unread_keys
 from tunesmith.data.chat.rows import (
     INPUT_HEADING,
     TWO_SYSTEMS,
@@ -65,7 +65,7 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
         "without a readable list of messages": (14, 21),
         "without an answer": (15,),
         "without a prompt": (16,),
-        "with a message that is not text": (18,),
+        "with a message that is not text: a part of the type 'image'": (18,),
         "with a message that has the key images, which is not read": (19,),
     }
     assert len(rows) + sum(map(len, rows.left_out.values())) == rows.rows_read
@@ -77,6 +77,62 @@ def test_speakers_of_other_names_are_roles() -> None:
     rows = conversations({"conversations": [[{"from": who, "value": "x"} for who in speakers]]})
     assert rows.kind == "sharegpt"
     assert [turn.role for turn in rows.turns[0]] == ["system", "user", "assistant", "tool", "assistant"]
+
+
+@pytest.mark.parametrize("role", ["role", "from"])
+@pytest.mark.parametrize("content", ["content", "value", "text", "parts"])
+def test_either_key_of_the_role_goes_with_each_key_of_the_content(role: str, content: str) -> None:
+    said = [[{"text": "w"}, {"text": "hy"}], [{"text": "so"}]] if content == "parts" else ["why", "so"]
+    talk = [{role: who, content: text} for who, text in zip(("user", "model"), said, strict=True)]
+    talk[0] |= {name: None for name in ("content", "value", "text", "parts") if name != content}
+    found = detect_chat_format(Table("rows.jsonl", {"talk": [talk]}, [0]), ColumnsSection())
+    rows = conversations({"talk": [talk]})
+    assert rows.turns == ((Turn("user", "why"), Turn("assistant", "so")),)
+    assert found.reason == f"since 'talk' holds lists of {{{role}, {content}}}"
+    assert unread_keys(talk) == set()
+
+
+def test_a_text_under_an_unknown_key_or_several_is_named() -> None:
+    answers = [{"message": "so"}, {"value": "so", "text": "so"}, {"content": "", "text": "so"}, {"content": "so", "text": "it"}]
+    cells = [[message("user", "why"), {"role": "assistant", **answer}] for answer in answers]
+    rows = conversations({"messages": cells})
+    assert rows.row_ids == (13,)
+    assert unread_keys(cells[3]) == {"text"}
+    assert rows.left_out == {
+        "with a message that has no content, but message": (10,),
+        "with a message that has no content, but text, value": (11,),
+        "with a message that has no content, but text": (12,),
+    }
+    with pytest.raises(DataError, match=r"no content, but message.* read under one of the keys content, value, text, parts"):
+        conversations({"messages": cells[:1]})
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "thinking", "thinking": "hm"}, "a part of the type 'thinking'"),
+        ({"type": "tool_use", "name": "weather"}, "a part of the type 'tool_use'"),
+        ({"text": None, "functionCall": {"name": "weather"}}, "a part with the key 'functionCall'"),
+        ({"text": "hm", "thought": True}, "a part with the key 'thought'"),
+        ("so", "a part that is no object"),
+    ],
+)
+def test_a_part_that_is_not_text_is_named(part: object, words: str) -> None:
+    cells = [GOOD, [message("user", "why"), message("assistant", [part, {"type": "text", "text": "so"}])]]
+    assert conversations({"messages": cells}).left_out == {f"with a message that is not text: {words}": (11,)}
+
+
+@pytest.mark.parametrize("written", [lambda value: value, json.dumps], ids=["objects", "JSON"])
+def test_columns_of_messages_are_messages(written: Any) -> None:
+    columns = {key: [turn[key] for turn in GOOD] for key in ("role", "content")}
+    turns = (Turn("user", "why"), Turn("assistant", "so"))
+    assert conversations({"messages": [written(columns)]}).turns == (turns,)
+    assert conversations({"messages": [GOOD], "history": [written(columns)]}).turns == ((*turns, *turns),)
+    assert unread_keys(written({**columns, "date": ["May", None]})) == {"date"}
+    halves = [{key: cells[k : k + 1] for key, cells in columns.items()} for k in range(2)]
+    assert conversations({"prompt": halves[:1], "completion": halves[1:]}).turns == (turns,)
+    short = {**columns, "content": ["why"]}
+    assert conversations({"messages": [GOOD, GOOD, short]}).left_out == {"without a readable list of messages": (12,)}
 
 
 def test_prompts_and_completions() -> None:

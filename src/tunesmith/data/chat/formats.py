@@ -49,6 +49,9 @@ NOT_READ = (*TOOLS, "functions", "available_tools", *SYSTEM, *HISTORY)
 MESSAGE_KEYS: Mapping[str, ChatKind] = {"role": "messages", "from": "sharegpt"}
 """The key of a message's role -> the kind of its list."""
 CONTENT_KEYS: Mapping[str, str] = {"role": "content", "from": "value"}
+"""The key of a message's role -> the usual key of its content."""
+CONTENT_NAMES = ("content", "value", "text", "parts")
+"""Keys of the content: OpenAI's, ShareGPT's, further ones beside either key of the role, and Gemini's."""
 SHOWN_FORMATS = (
     "text; prompt and completion (or question and answer, ...); messages or conversations; instruction, input and output"
 )
@@ -102,7 +105,7 @@ def context_columns(table: Table, used: Collection[object]) -> dict[str, str]:
             columns.setdefault("system", name)
         if plain_name(name) in HISTORY and all(isinstance(parse_messages(cell), list | tuple) for cell in sample):
             columns.setdefault("history", name)
-        if plain_name(name) in TOOLS and all(is_list_of_objects(parse_messages(cell)) for cell in sample):
+        if plain_name(name) in TOOLS and all(is_list_of_objects(parse_cell(cell)) for cell in sample):
             columns.setdefault("tools", name)
     return columns
 
@@ -178,8 +181,9 @@ def detect_messages(table: Table) -> ChatFormat | None:
         others = "" if pair is None else f", and {listed(pair.columns.values())} are a question and its answer"
         raise undecided(table, f"{listed(kinds)} hold lists of messages{others}", '"columns: {messages: NAME}"')
     name, kind = next(iter(kinds.items()))
-    keys = "{role, content}" if kind == "messages" else "{from, value}"
-    return ChatFormat(kind, {"messages": name}, f"since {name!r} holds lists of {keys}")
+    key = next(key for key in MESSAGE_KEYS if MESSAGE_KEYS[key] == kind)
+    message = next(cell for cell in map(parse_messages, table.columns[name]) if message_kind(cell) == kind)[0]
+    return ChatFormat(kind, {"messages": name}, f"since {name!r} holds lists of {{{key}, {content_key(message, key)}}}")
 
 
 def column_kind(cells: Sequence[object]) -> ChatKind | None:
@@ -191,6 +195,21 @@ def column_kind(cells: Sequence[object]) -> ChatKind | None:
 
 
 def parse_messages(cell: object) -> Any:
+    """Parses a cell as ``parse_cell`` does, and turns the columns of a list of messages into the list."""
+    return messages_of_columns(parse_cell(cell))
+
+
+def messages_of_columns(value: Any) -> Any:
+    """Returns the messages of ``{role: [...], content: [...]}``, as ``datasets`` stores lists of objects; others as they are."""
+    if not isinstance(value, Mapping) or not (value.keys() & MESSAGE_KEYS.keys() and value.keys() & {*CONTENT_NAMES}):
+        return value
+    columns = list(value.values())
+    if not all(isinstance(column, list | tuple) and len(column) == len(columns[0]) for column in columns):
+        return value
+    return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def parse_cell(cell: object) -> Any:
     """Parses a cell that is JSON text, or a list as Python and NumPy print it; returns any other cell as it is."""
     if not isinstance(cell, str) or not cell.lstrip().startswith(("[", "{")):
         return cell
@@ -210,6 +229,12 @@ def message_kind(value: Any) -> ChatKind | None:
     if not is_list_of_objects(value) or not value:
         return None
     return next((kind for key, kind in MESSAGE_KEYS.items() if all(key in message for message in value)), None)
+
+
+def content_key(message: Mapping[str, Any], key: str) -> str:
+    """Returns the key of a message's content: the usual one beside its role's key, unless only another one has a value."""
+    names = [name for name in CONTENT_NAMES if message.get(name) is not None]
+    return names[0] if len(names) == 1 else CONTENT_KEYS[key]
 
 
 def is_list_of_objects(value: Any) -> bool:

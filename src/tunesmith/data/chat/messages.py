@@ -7,8 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing
-from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, is_list_of_objects, message_kind, parse_messages
+from tunesmith.data.cells import clip, is_missing, listed
+from tunesmith.data.chat.formats import (
+    CONTENT_NAMES,
+    MESSAGE_KEYS,
+    content_key,
+    is_list_of_objects,
+    message_kind,
+    parse_cell,
+    parse_messages,
+)
 
 CALL_ROLE = "function_call"
 """LLaMA-Factory's role of an answer whose content is a call, or a list of calls, as JSON."""
@@ -33,6 +41,7 @@ WEIGHT_KEYS = ("weight", "train", "training")
 
 UNKNOWN_ROLE = "with a role that is not known: {}"
 NOT_TEXT = "with a message that is not text"
+NO_CONTENT = "with a message that has no {}, but {}"
 LOST_KEY = "with a message that has the key {}, which is not read"
 BAD_CALL = "with a tool call that is not an object with a function and its arguments as a JSON object"
 NO_TOOLS = "with tools that are not a list of objects"
@@ -113,7 +122,7 @@ def json_of(value: object) -> str:
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
     """Reads a list of messages. A missing content is an empty turn, which a check reports.
 
-    Raises NotUsable for an unknown role, or content that is not text.
+    Raises NotUsable for an unknown role, and for a content that is not text or under a key that is not known.
     """
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
@@ -123,20 +132,22 @@ def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
         if role is None:
             raise NotUsable(UNKNOWN_ROLE.format(clip(message[key], 40)))
         if name == CALL_ROLE:
-            message = with_calls(message, CONTENT_KEYS[key])
+            message = with_calls(message, content_key(message, key))
         extra = {name: message[name] for name in EXTRA_KEYS.get(role, ()) if message.get(name)}
         if lost := [name for name in LOST_KEYS if message.get(name) and name not in extra]:
             raise NotUsable(LOST_KEY.format(lost[0]))
         if CALLS in extra:
             extra[CALLS] = read_calls(extra[CALLS])
-        content = content_of(message.get(CONTENT_KEYS[key]))
+        if CALLS not in extra:
+            require_content(message, key, role)
+        content = content_of(message.get(content_key(message, key)))
         turns.append(Turn(role, content, role != "assistant" or is_supervised(message), extra))
     return tuple(turns)
 
 
 def with_calls(message: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Returns the message of a role ``function_call`` with its content as its calls. Raises NotUsable if these are none."""
-    calls = parse_messages(message.get(key))
+    calls = parse_cell(message.get(key))
     return {**message, key: "", CALLS: [calls] if isinstance(calls, Mapping) else calls}
 
 
@@ -146,10 +157,21 @@ def unread_keys(cell: object) -> set[str]:
     key = next(key for key, kind in MESSAGE_KEYS.items() if kind == message_kind(messages))
     unread = set()
     for message in messages:
-        role = ROLES.get(str(message[key]).strip().casefold(), "")
-        read = {key, CONTENT_KEYS[key], *(WEIGHT_KEYS if role == "assistant" else ()), *EXTRA_KEYS.get(role, ())}
-        unread |= {name for name, value in message.items() if name not in read and value not in (None, "", [], {})}
+        unread |= unread_parts(message, key, ROLES.get(str(message[key]).strip().casefold(), ""))
     return unread
+
+
+def unread_parts(message: Mapping[str, Any], key: str, role: str) -> set[str]:
+    """Returns the keys with a value of one message that are not read."""
+    read = {key, content_key(message, key), *(WEIGHT_KEYS if role == "assistant" else ()), *EXTRA_KEYS.get(role, ())}
+    return {name for name, value in message.items() if name not in read and value not in (None, "", [], {})}
+
+
+def require_content(message: Mapping[str, Any], key: str, role: str) -> None:
+    """Raises NotUsable for a message whose text is under a key that is not known, or under several of those that are."""
+    name, others = content_key(message, key), unread_parts(message, key, role)
+    if is_missing(message.get(name)) and others and (name not in message or others & {*CONTENT_NAMES}):
+        raise NotUsable(NO_CONTENT.format(name, listed(sorted(others))))
 
 
 def read_calls(cell: object) -> list[Any]:
@@ -161,7 +183,7 @@ def read_calls(cell: object) -> list[Any]:
     for call in parsed_objects(cell, BAD_CALL):
         function = call.get("function", call)
         arguments = function.get("arguments") if isinstance(function, Mapping) else None
-        arguments = parse_messages(arguments) if arguments else {}
+        arguments = parse_cell(arguments) if arguments else {}
         if not isinstance(function, Mapping) or not function.get("name") or not isinstance(arguments, Mapping):
             raise NotUsable(BAD_CALL)
         function = {**function, "arguments": arguments}
@@ -176,7 +198,7 @@ def read_tools(cell: object) -> list[Any]:
 
 def parsed_objects(cell: object, reason: str) -> list[Any]:
     """Returns a list of objects, given as such or as JSON. Raises NotUsable with this reason for anything else."""
-    value = parse_messages(cell)
+    value = parse_cell(cell)
     if not is_list_of_objects(value):
         raise NotUsable(reason)
     return list(value)
@@ -185,11 +207,27 @@ def parsed_objects(cell: object, reason: str) -> list[Any]:
 def content_of(content: object) -> str:
     """Returns the text of a message, of its parts, or of an object as JSON. Raises NotUsable for parts that are not text."""
     parts: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
-    if all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
+    others = [part for part in parts if not is_text_part(part)]
+    if not others:
         return "".join(part["text"] for part in parts)
-    if isinstance(content, list | tuple) or any(isinstance(part, Mapping) and "type" in part for part in parts):
-        raise NotUsable(NOT_TEXT)
+    if isinstance(content, list | tuple) or (isinstance(content, Mapping) and "type" in content):
+        raise NotUsable(f"{NOT_TEXT}: {part_words(others[0])}")
     return json_of(content) if isinstance(content, Mapping) else text_of(content)
+
+
+def is_text_part(part: object) -> bool:
+    """Tells whether a part of a content is text to say; Gemini marks a thought, which is none."""
+    return isinstance(part, Mapping) and isinstance(part.get("text"), str) and not part.get("thought")
+
+
+def part_words(part: object) -> str:
+    """Describes a part of a content that is not text: by its type (OpenAI, Anthropic), or by its key (Gemini)."""
+    if not isinstance(part, Mapping):
+        return "a part that is no object"
+    if part.get("type"):
+        return f"a part of the type {clip(part['type'], 40)}"
+    names = [name for name, value in part.items() if value is not None and name != "text"]
+    return f"a part with the key {clip(names[0], 40)}" if names else "a part without text"
 
 
 def is_supervised(message: Mapping[str, Any]) -> bool:

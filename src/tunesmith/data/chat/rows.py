@@ -7,10 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.cells import is_missing, listed, plain_class_name, plural
-from tunesmith.data.chat.formats import ChatFormat, ChatKind, message_kind, parse_messages
+from tunesmith.data.chat.formats import (
+    CONTENT_NAMES,
+    ChatFormat,
+    ChatKind,
+    message_kind,
+    messages_of_columns,
+    parse_messages,
+)
 from tunesmith.data.chat.messages import (
     LOST_KEY,
     LOST_KEYS,
+    NO_CONTENT,
+    NOT_TEXT,
     ROLES,
     TOOLS,
     UNKNOWN_ROLE,
@@ -41,6 +50,12 @@ WITHOUT_WEIGHT = "whose answers all have weight 0"
 TWO_SYSTEMS = "with two different system turns: a message and the system column"
 NO_HISTORY = "with a history that is not a list of pairs or messages"
 UNKNOWN_LABEL = "with a label that sft.labels does not name"
+REMEDIES = {
+    UNKNOWN_ROLE.format(""): f"Known roles: {', '.join(ROLES)}.",
+    NO_CONTENT[: NO_CONTENT.index("{")]: f"The text of a message is read under one of the keys {', '.join(CONTENT_NAMES)}.",
+    f"{NOT_TEXT}:": "Write such parts as text, and calls of tools under the key tool_calls, or leave the rows out.",
+}
+"""Beginning of a reason -> remedy."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +140,10 @@ def usable_conversations(
 
 
 def remedy_for(reasons: Mapping[str, object]) -> str:
-    """Returns the remedy for unknown roles and for messages with parts beside their content; empty for other rows."""
-    if any(reason.startswith(UNKNOWN_ROLE.format("")) for reason in reasons):
-        return f"Known roles: {', '.join(ROLES)}."
+    """Returns the remedy for unknown roles and for messages of which a part is not read; empty for other rows."""
+    for beginning, remedy in REMEDIES.items():
+        if any(reason.startswith(beginning) for reason in reasons):
+            return remedy
     lost = next((key for key in LOST_KEYS if LOST_KEY.format(key) in reasons), "")
     if not lost:
         return ""
@@ -188,7 +204,7 @@ Cells = Mapping[str, Any]
 
 def is_structured(cell: object) -> bool:
     """Returns whether a cell is a list or an object, and not a list of messages."""
-    return isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None
+    return isinstance(cell, list | tuple | Mapping) and message_kind(messages_of_columns(cell)) is None
 
 
 def json_parts(table: Table, row_format: ChatFormat) -> frozenset[str]:
@@ -251,7 +267,8 @@ def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
 
 def cell_turns(cell: object, role: str) -> Turns:
     """Reads a list of messages, or one turn of that role; a text stays one turn, also where it is such a list as JSON."""
-    return message_turns(cell) if message_kind(cell) is not None else (Turn(role, text_of(cell)),)  # type: ignore[arg-type]
+    messages = messages_of_columns(cell)
+    return message_turns(messages) if message_kind(messages) is not None else (Turn(role, text_of(cell)),)
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
