@@ -99,8 +99,36 @@ def test_tools_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], tool
     assert line(
         text, "columns"
     ) == "note columns: messages; not used: functions. The turns may depend on functions, which is not read. " + (
-        "Write it into the turns, or name it in data.columns, if the answers depend on it."
+        "Write it into the turns, or into one column tools (a list of objects a row), if the answers depend on it."
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "remedy"),
+    [
+        ({"tools": "add"}, "into the turns, or into one column tools (a list of objects a row)"),
+        ({"system": ["Be brief."]}, "into the turns, or into one column system (a text a row)"),
+        ({"system": "Be brief.", "system_prompt": "Be good."}, "into the turns, or into one column system (a text a row)"),
+        (
+            {"history": "Go"},
+            "into the turns, or into one column history (a list of [prompt, answer] pairs, or of messages, a row)",
+        ),
+        (
+            {"functions": "add", "tools": "add", "system": ["x"]},
+            "into the turns, or into one column tools (a list of objects a row) and system (a text a row)",
+        ),
+    ],
+)
+def test_context_that_is_not_read_is_named_with_the_column_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: Row, remedy: str
+) -> None:
+    text = check(tmp_path, capsys, [{"messages": messages(i), **columns} for i in range(20)])
+    assert line(text, "columns").endswith(f"not read. Write it {remedy}, if the answers depend on it.")
+
+
+def test_context_of_plain_texts_belongs_into_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = check(tmp_path, capsys, [{"text": f"Once there were {i} foxes.", "system": "Be brief."} for i in range(20)])
+    assert line(text, "columns").endswith("Write it into the text, if the answers depend on it.")
 
 
 def test_a_history_that_is_none_is_a_counted_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

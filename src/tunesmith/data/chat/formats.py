@@ -44,8 +44,13 @@ TEXT = ("text", "content", "document", "story", "article", "body", "passage", "p
 SYSTEM = ("system", "system_prompt", "system_message")
 HISTORY = ("history",)
 TOOLS = ("tools",)
-NOT_READ = (*TOOLS, "functions", "available_tools", *SYSTEM, *HISTORY)
-"""Columns of context beside the turns that are named in ``check`` if they are not read."""
+TOOLS_BY_OTHER_NAMES = ("functions", "available_tools")
+NOT_READ: Mapping[str, str] = {
+    **dict.fromkeys((*TOOLS, *TOOLS_BY_OTHER_NAMES), "tools (a list of objects a row)"),
+    **dict.fromkeys(SYSTEM, "system (a text a row)"),
+    **dict.fromkeys(HISTORY, "history (a list of [prompt, answer] pairs, or of messages, a row)"),
+}
+"""Column of context beside the turns that is named in ``check`` if it is not read -> the column as which it can be read."""
 MESSAGE_KEYS: Mapping[str, ChatKind] = {"role": "messages", "from": "sharegpt"}
 """The key of a message's role -> the kind of its list."""
 CONTENT_KEYS: Mapping[str, str] = {"role": "content", "from": "value"}

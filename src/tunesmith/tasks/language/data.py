@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.chat.formats import MESSAGE_KEYS, NOT_READ
+from tunesmith.data.chat.formats import MESSAGE_KEYS, NOT_READ, ChatKind
 from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
 from tunesmith.data.chat.messages import unread_keys
 from tunesmith.data.chat.rows import Conversations
@@ -127,8 +127,15 @@ def columns_line(data: LanguageTaskData) -> CheckLine:
     context = [name for name in unused if plain_name(name) in NOT_READ]
     are = "is" if len(context) == 1 else "are"
     note = f"the turns may depend on {listed(context)}, which {are} not read" if context else ""
-    remedy = "Write it into the turns, or name it in data.columns, if the answers depend on it."
-    return CheckLine("columns", figure, note=note, remedy=remedy)
+    return CheckLine("columns", figure, note=note, remedy=context_remedy(train.kind, context))
+
+
+def context_remedy(kind: ChatKind, unread: Sequence[str]) -> str:
+    """Says how columns of context can be read: in the turns, or as the one column that is read beside them."""
+    if kind in ("text", "labelled"):
+        return "Write it into the text, if the answers depend on it."
+    columns = " and ".join(dict.fromkeys(NOT_READ[plain_name(name)] for name in unread))
+    return f"Write it into the turns, or into one column {columns}, if the answers depend on it."
 
 
 def unread_words(rows: Conversations) -> str:
