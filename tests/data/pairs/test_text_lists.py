@@ -56,3 +56,14 @@ def test_lists_of_anything_else_are_refused() -> None:
         rows, _ = divide_text_lists(table(query=[f"who asks for {i}" for i in range(N)], pos=[cell] * N))
         with pytest.raises(DataError, match="'pos' holds lists that are neither texts nor objects with a text, such as"):
             detect_pair_format(rows)
+
+
+def test_missing_texts_of_a_list_are_left_out() -> None:
+    rows, note = divided([["not that", None], [None, "nor this"], [None], [float("nan"), "no", " "]] * 3)
+    assert rows.columns["neg"][:4] == ["not that", "nor this", None, "no"]
+    assert "3 rows have no negatives (neg is empty)" in note
+    rows, note = divided(['["not that", null]', '["no"]'] * 6)
+    assert rows.columns["neg"][:2] == ["not that", "no"]
+    query = [f"who asks for {i}" for i in range(N)]
+    rows, _ = divide_text_lists(table(query=query, pos=[[None, f"they say {i}"] for i in range(N)]))
+    assert rows.columns["pos"] == [f"they say {i}" for i in range(N)]

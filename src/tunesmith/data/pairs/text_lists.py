@@ -64,7 +64,7 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
 def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
     """Returns the lists of texts of a column with the name of positives or negatives; None if it holds something else.
 
-    A text among lists is a list of one. An empty list is no text.
+    A text among lists is a list of one. An empty list is no text, and a missing or empty item of a list is left out.
     """
     if plain_name(name) not in POSITIVE and not NEGATIVE.fullmatch(plain_name(name)):
         return None
@@ -79,12 +79,17 @@ def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
     plain = [[text_of_item(item) for item in cell] for cell in cells]
     if any(text is None for row in plain for text in row):
         return None
-    texts = [[text for text in row if text and text.strip()] for row in plain]
+    texts = [[text for text in row if text is not None and not is_missing(text)] for row in plain]
     return texts if any(texts) or plain_name(name) not in POSITIVE else None
 
 
 def text_of_item(item: Any) -> str | None:
-    """Returns a text, or that of a passage with its title before it, as Tevatron and DPR read one; None for other items."""
+    """Returns a text, or that of a passage with its title before it, as Tevatron and DPR read one.
+
+    A missing item is the empty text; every other one None.
+    """
+    if is_missing(item):
+        return ""
     if isinstance(item, str):
         return item
     if not isinstance(item, dict) or not isinstance(item.get("text"), str):
