@@ -50,6 +50,9 @@ def test_a_chat_template_is_used_unless_raw(folder: Path, tmp_path: Path) -> Non
         decode(writer.prompt_ids([{"role": "system", "content": "be"}, {"role": "user", "content": "a"}]))
         == "[system] be[user] a [assistant]"
     )
+    writer.tokenizer.chat_template = "{{ raise_exception('No system, please.') }}"
+    with pytest.raises(GenerationError, match=r"prompt: the chat template refuses it: No system, please\. Correct the turns"):
+        writer.prompt_ids("the cat")
     with pytest.raises(GenerationError, match="turns need a chat template"):
         load_text_generator(str(folder)).prompt_ids([{"role": "user", "content": "a"}])
 

@@ -22,6 +22,7 @@ from tunesmith.models.adapters.base import PEFT_SETTINGS
 from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.chat.control_tokens import replace_within, replacer, tokenise
 from tunesmith.models.chat.prompts import plain_ids
+from tunesmith.models.chat.template import template_errors
 from tunesmith.models.chat.time_limit import within_time
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
@@ -54,7 +55,7 @@ class TextGenerator:
     def prompt_ids(self, prompt: Prompt, raw: bool = False) -> list[int]:
         """Tokenises a prompt by the chat template, or unchanged without one or if ``raw``; then turns raise GenerationError.
 
-        A control token in a turn, or in a prompt without ``raw``, is text.
+        So does a prompt that the template refuses. A control token in a turn, or in a prompt without ``raw``, is text.
         """
         if isinstance(prompt, RowPrompt) and not raw:
             return row_ids(self.tokenizer, prompt)
@@ -68,7 +69,11 @@ class TextGenerator:
             raise GenerationError.one("prompt", "turns need a chat template, and the tokenizer has none.", "Give texts.")
         given = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         turns = replace_within(list(given), replaced)
-        text = within_time(lambda: self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        try:
+            text = within_time(lambda: self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        except template_errors() as error:
+            message = f"the chat template refuses it: {' '.join(str(error).split()).rstrip('.')}."
+            raise GenerationError.one("prompt", message, "Correct the turns, or give a text with raw.") from None
         return tokenise(self.tokenizer, [str(text)])[0].ids
 
 

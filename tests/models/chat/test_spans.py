@@ -52,6 +52,22 @@ def test_answers_and_their_ends_without_markers(tokenizer) -> None:
     assert found.prompt == "<|user|>who<end>\n<|assistant|>it is me<end>\n<|user|>so?<end>\n<|assistant|>"
 
 
+@pytest.mark.parametrize(
+    ("part", "error"),
+    [
+        ("1 / 0", "division by zero"),
+        ("'a' * 10**30", "cannot fit"),
+        ("'{}'.format()", "index"),
+        ("''.encode('x')", "unknown encoding"),
+    ],
+)
+def test_an_error_of_the_template_is_the_reason_of_its_rows(tokenizer, part: str, error: str) -> None:
+    refused = one(tokenizer, f"{{{{ {part} }}}}{PLAIN}", TWO)
+    assert isinstance(refused, Refusal)
+    assert refused.reason.startswith("refused by the chat template: ")
+    assert error in refused.reason
+
+
 def test_a_greeting_answers_nothing(tokenizer) -> None:
     greeted = (Turn("assistant", "hi"), *TWO)
     assert answers(one(tokenizer, PLAIN, greeted)) == ["it is me<end>", "no <end>"]

@@ -46,6 +46,23 @@ def test_nested_loops_end_in_an_error(short_limit: None, byte_tokenizer, called)
     assert called(lambda: outcome(lambda: "fast")) == "fast"
 
 
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+            "rendering is nested too deeply, as by a macro that calls itself. Remove such a macro",
+        ),
+        ("{{ 'a' * 10**15 }}", "rendering needs more memory than there is. Remove what repeats text from the template"),
+    ],
+)
+def test_endless_macros_and_texts_end_in_an_error(byte_tokenizer, template: str, message: str) -> None:
+    tokenizer, turns = byte_tokenizer(), [{"role": "user", "content": "?"}]
+    said = outcome(lambda: tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False))
+    assert f"chat template: {message}" in str(said)
+    assert outcome(lambda: "fast") == "fast"
+
+
 def test_threads_are_ended_each_for_itself(short_limit: None) -> None:
     def forever() -> None:
         while True:

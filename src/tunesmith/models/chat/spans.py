@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.data.chat.messages import CALLS, REASONING, TOOLS, Turn, json_of, tools_of
 from tunesmith.models.chat.control_tokens import replace_control_tokens
-from tunesmith.models.chat.template import Template, end_token, to_messages
+from tunesmith.models.chat.template import Template, end_token, template_errors, to_messages
 from tunesmith.models.chat.time_limit import within_time
 
 if TYPE_CHECKING:
@@ -151,8 +151,6 @@ def apply_template(
     tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], as_prompt: bool = False
 ) -> list[str | Refusal]:
     """Applies the template to each conversation, with a generation prompt if ``as_prompt``; a refusal quotes its error."""
-    import jinja2
-
     if not conversations:
         return []
     if not all(conversations):  # upstream takes no empty conversation; its prompt is the empty text
@@ -172,7 +170,7 @@ def apply_template(
     try:
         where, n_rows = f"chat template {template.name}", len(conversations)
         return list(within_time(lambda: tokenizer.apply_chat_template(messages, **options), where, n_rows))
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
+    except template_errors() as error:
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]
     half = len(conversations) // 2

@@ -167,9 +167,16 @@ def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base:
     except jinja2.TemplateSyntaxError as error:
         where = f"sft.chat_template {requested}, line {error.lineno}"
         raise RecipeError.one(where, f"The file is no Jinja template: {error.message}", "Correct it.") from None
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except template_errors():
         pass  # the syntax is right; the template may refuse a single turn
     return Template(requested, text, "file", lacking(tokenizer, re.findall(r"<\|[a-z_]+\|>", text)))
+
+
+def template_errors() -> tuple[type[Exception], ...]:
+    """Lists the errors of a template that refuses a conversation, or that cannot be computed for it."""
+    import jinja2
+
+    return (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
 def named_template(tokenizer: PreTrainedTokenizerBase, name: str) -> Template:

@@ -1,4 +1,4 @@
-"""Ends the rendering of a chat template that takes seconds, as one with nested loops does, in any thread."""
+"""Ends the rendering of a chat template that takes seconds, in any thread, or more depth or memory than there is."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 
 def within_time(render: Callable[[], T], where: str = "chat template", conversations: int = 1) -> T:
-    """Returns what ``render`` returns. Raises ModelError if that takes seconds."""
+    """Returns what ``render`` returns. Raises ModelError if that takes seconds, or has no end or no room in memory."""
     seconds = SLOWEST_SECONDS + conversations * SECONDS_A_CONVERSATION
     WATCH.begin(seconds)
     # The error can arrive at any step up to the end of the watch, so that only code around both can catch it.
@@ -81,5 +81,9 @@ def within_time(render: Callable[[], T], where: str = "chat template", conversat
             WATCH.end()
     except TooSlow:
         WATCH.end()
-    message = f"rendering {conversations:,} conversations takes more than {seconds:.0f} seconds."
-    raise ModelError.one(where, message, "Remove the nested loops from the template, or use a model with another one.")
+        message, cause = f"rendering {conversations:,} conversations takes more than {seconds:.0f} seconds.", "the nested loops"
+    except RecursionError:
+        message, cause = "rendering is nested too deeply, as by a macro that calls itself.", "such a macro"
+    except MemoryError:
+        message, cause = "rendering needs more memory than there is.", "what repeats text"
+    raise ModelError.one(where, message, f"Remove {cause} from the template, or use a model with another one.")
