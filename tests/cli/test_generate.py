@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tunesmith.errors import DataError
+from tunesmith.generation.generator import whole_prompts
 
 
 def written(text: str, satisfied: bool | None = None, note: str = "") -> SimpleNamespace:
@@ -35,9 +36,18 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         "tunesmith.generation.generator",
         generate=generate,
         load_text_generator=lambda name: f"writer of {name}",
+        whole_prompts=whole_prompts,
     )
     stand_in("tunesmith.generation.prompt_rows", read_prompts=lambda path, listener: ["from", str(path)])
     return made
+
+
+def test_a_byte_that_is_not_utf8_is_replaced_before_it_is_printed(cli: Cli, calls: list[Any]) -> None:
+    completed = cli("generate", "runs/a", "caf\udce9", "--output", "texts.jsonl", "--json")
+    assert completed.code == 0
+    assert json.loads(completed.out)["prompt"] == "caf\ufffd"
+    assert "1 prompt holds half a character" in completed.err
+    assert calls[0][1] == ["caf\ufffd"]
 
 
 def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -> None:

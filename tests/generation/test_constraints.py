@@ -21,11 +21,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex determines the whole text."),
     ({"json_schema": {}, "forbid": ["b"]}, "json_schema and forbid"),
     ({"regex": "(a"}, "regex: '(a' is no regular expression"),
+    (
+        {"must_include": ["fox\ud83e"]},
+        r"must_include: 'fox\ud83e' holds half a character (a cut emoji, or a byte that is not UTF-8)",
+    ),
+    ({"choices": ["yes", "caf\udce9"]}, "choices: "),
+    ({"forbid": ["\ud83e"]}, "Write whole characters."),
+    ({"any_of": [["cat", "\ud83e"]]}, "any_of: "),
+    ({"bias": {"\ud83e": 1.0}}, "bias: "),
+    ({"regex": "[a\ud83e]"}, "regex: "),
+    ({"json_schema": {"enum": ["\ud83e"]}}, "json_schema: "),
     ({"json_schema": "x"}, "json_schema: a schema is a JSON object."),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[ascii(options) for options, _ in REFUSED])
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(GenerationError) as refused:
         Constraints(**options)

@@ -11,6 +11,7 @@ import tunesmith
 from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError, ModelError
 from tunesmith.generation.generator import load_text_generator
+from tunesmith.progress import Event
 
 TEMPLATE = (
     "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}{% endfor %}{% if add_generation_prompt %} [assistant]{% endif %}"
@@ -74,6 +75,20 @@ def test_an_adapter_writes_as_its_model(folder: Path, tmp_path: Path) -> None:
     assert found.satisfied
     assert found.token_ids == merged.token_ids != plain.token_ids
     assert found.logprob == pytest.approx(merged.logprob, abs=1e-3)
+
+
+def test_half_an_emoji_in_a_prompt_is_replaced_and_named(folder: Path) -> None:
+    writer, told = load_text_generator(str(folder)), list[str]()
+
+    def listen(event: Event) -> None:
+        told.extend([event.text] if event.kind == "note" else [])
+
+    cut = tunesmith.generate(writer, ["caf\udce9 \ud83d", "she"], max_new_tokens=2, listener=listen)
+    assert told == ["1 prompt holds half a character (a cut emoji, or a byte that is not UTF-8), read as U+FFFD"]
+    assert cut == tunesmith.generate(writer, ["caf\ufffd \ufffd", "she"], max_new_tokens=2)
+    writer.tokenizer.chat_template = TEMPLATE
+    found = tunesmith.generate(writer, [{"role": "user", "content": "\ud83d"}], max_new_tokens=2)
+    assert found == tunesmith.generate(writer, "\ufffd", max_new_tokens=2)
 
 
 def test_an_encoder_writes_no_text(tiny_model: Path) -> None:

@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.generation.generator import generate, load_text_generator
+    from tunesmith.generation.generator import generate, load_text_generator, whole_prompts
     from tunesmith.generation.prompt_rows import read_prompts
 
     if not args.prompts and not args.file:
@@ -88,7 +88,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if unused:
         option = unused[0].replace("_", "-")
         raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
-    prompts = [*args.prompts, *(read_prompts(Path(args.file), terminal.listener) if args.file else [])]
+    given = whole_prompts(args.prompts, terminal.listener)  # before they are printed and written
+    prompts = [*given, *(read_prompts(Path(args.file), terminal.listener) if args.file else [])]
     names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
     decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}

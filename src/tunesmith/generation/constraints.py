@@ -12,11 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.data.cells import clip
+from tunesmith.data.readers.plain_cells import SURROGATE
 from tunesmith.errors import GenerationError, Problem
 from tunesmith.generation.expressions import is_match
 from tunesmith.generation.words import has_word
 
 FORMS = ("choices", "regex", "json_schema")
+CUT_CHARACTER = "half a character (a cut emoji, or a byte that is not UTF-8)"
+"""Describes half a surrogate pair. Python reads a byte of a command line that is not UTF-8 as one."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,11 @@ class Constraints:
 
 def find_problems(constraints: Constraints) -> Iterator[Problem]:
     """Yields contradictions, which no text could fulfil, and constraints that cannot be parsed."""
-    yield from empty_words(constraints)
+    words = words_of(constraints)
+    yield from empty_words(words)
+    yield from cut_characters(constraints, words)
+    if () in constraints.any_of:
+        yield problem("any_of", "a group has no words.", "Give each group at least one word.")
     for word in constraints.must_include:
         yield from contradictions(constraints, f"must_include {word!r}", (word,))
     for group in constraints.any_of:
@@ -73,10 +81,10 @@ def find_problems(constraints: Constraints) -> Iterator[Problem]:
     forms = [name for name in FORMS if getattr(constraints, name) not in ((), None)]
     if len(forms) > 1:
         yield problem(" and ".join(forms), "each determines the whole text.", "Give one of them.")
-    words = [name for name in ("must_include", "any_of", "forbid") if getattr(constraints, name)]
-    if forms and words:
-        remedy = f"Leave {words[0]} out, or write it into the {forms[0]}."
-        yield problem(f"{forms[0]} and {words[0]}", f"{forms[0]} determines the whole text.", remedy)
+    others = [name for name in ("must_include", "any_of", "forbid") if getattr(constraints, name)]
+    if forms and others:
+        remedy = f"Leave {others[0]} out, or write it into the {forms[0]}."
+        yield problem(f"{forms[0]} and {others[0]}", f"{forms[0]} determines the whole text.", remedy)
     repeated = sorted({choice for choice in constraints.choices if constraints.choices.count(choice) > 1})
     if repeated:
         yield problem("choices", f"{repeated[0]!r} is there twice.", "Name each choice once.")
@@ -89,7 +97,8 @@ def find_problems(constraints: Constraints) -> Iterator[Problem]:
         yield problem("json_schema", "a schema is a JSON object.", 'For example {"type": "object"}.')
 
 
-def empty_words(constraints: Constraints) -> Iterator[Problem]:
+def words_of(constraints: Constraints) -> list[tuple[str, str]]:
+    """Lists the words of all constraints, each with the constraint's name."""
     words: dict[str, Sequence[str]] = {
         "must_include": constraints.must_include,
         "forbid": constraints.forbid,
@@ -97,13 +106,25 @@ def empty_words(constraints: Constraints) -> Iterator[Problem]:
         "bias": list(constraints.bias),
         "choices": constraints.choices,
     }
-    for name, word in ((name, word) for name, own in words.items() for word in own):
+    return [(name, word) for name, own in words.items() for word in own]
+
+
+def empty_words(words: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    for name, word in words:
         if not word.strip():
             yield problem(name, "a word is empty.", "Give each word at least one character.")
         elif word != word.strip():
             yield problem(name, f"{word!r} has a blank at an end, which is no part of a word.", f"Write {word.strip()!r}.")
-    if () in constraints.any_of:
-        yield problem("any_of", "a group has no words.", "Give each group at least one word.")
+
+
+def cut_characters(constraints: Constraints, words: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    """Yields a problem for each constraint with half a surrogate pair: no tokens spell it, so no text could fulfil it."""
+    schema = constraints.json_schema
+    texts = [*words, ("regex", constraints.regex or "")]
+    texts += [] if schema is None else [("json_schema", json.dumps(schema, ensure_ascii=False, default=str, skipkeys=True))]
+    for name, text in texts:
+        if SURROGATE.search(text):
+            yield problem(name, f"{clip(text)} holds {CUT_CHARACTER}.", "Write whole characters.")
 
 
 def contradictions(constraints: Constraints, where: str, group: Sequence[str]) -> Iterator[Problem]:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.readers.frame import column_names, plain_cells, table_from_frame
+from tunesmith.data.readers.plain_cells import HALF_PAIR, plain_column
 from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
 from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
-from tunesmith.generation.constraints import Constraints
+from tunesmith.generation.constraints import CUT_CHARACTER, Constraints
 from tunesmith.generation.decode import GeneratedText
 from tunesmith.generation.prompt_rows import RowPrompt, prompts_of, read_prompts, row_ids, unused_context
 from tunesmith.machine import device_name, quiet_libraries
@@ -43,6 +44,7 @@ BF16_FROM = 30_000_000
 CPU it is 1.6 times as fast). Smaller models stay in fp32, in which a text does not depend on rounding."""
 Prompt = str | Sequence[Mapping[str, str]]
 """A text, or the turns of a conversation: ``[{"role": "user", "content": "..."}]``."""
+P = TypeVar("P", str, Prompt)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def generate(
     words = (tuple(must_include), groups, tuple(forbid), bias or {}, tuple(choices))
     constraints = Constraints(*words, regex=regex, json_schema=json_schema)
     listener(Event("phase", "texts"))
-    given = as_list(prompts, listener)
+    given = whole_prompts(as_list(prompts, listener), listener)
     generator = model if isinstance(model, TextGenerator) else load_text_generator(str(getattr(model, "folder", model)))
     rows = [generator.prompt_ids(prompt, raw) for prompt in given]
     if note := unused_context(generator.tokenizer, given, raw):
@@ -198,6 +200,14 @@ def as_list(prompts: object, listener: Listener) -> list[Prompt]:
         message = f"texts or lists of turns were expected as prompts, not {type(wrong).__name__}: {clip(wrong)}."
         raise DataError.one("prompts", message, 'A turn is {"role": "user", "content": "..."}.')
     return items
+
+
+def whole_prompts(prompts: Sequence[P], listener: Listener) -> list[P]:
+    """Replaces halves of surrogate pairs, which no tokenizer reads, as in rows; tells a listener how many prompts have one."""
+    whole, reasons = plain_column(list(prompts))
+    if n := sum(reason == HALF_PAIR for reason in reasons.values()):
+        listener(Event("note", f"{plural(n, 'prompt', 'holds', 'hold')} {CUT_CHARACTER}, read as U+FFFD"))
+    return whole
 
 
 def is_prompt(item: object) -> bool:
