@@ -28,7 +28,7 @@ from tunesmith.models.chat.time_limit import within_time
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import load_tokenizer, model_errors, require_own_tokenizer
+from tunesmith.models.load import load_tokenizer, model_errors, require_every_layer, require_own_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import IN_MEMORY
@@ -117,6 +117,7 @@ def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
     if info["missing_keys"]:
         message = f"it has no weights for a next token ({len(info['missing_keys'])} of a causal language model's are missing)."
         raise ModelError.one(where, message, remedy)
+    require_every_layer(where, model, info["unexpected_keys"])
     return model.to(device_name())
 
 

@@ -15,7 +15,14 @@ from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.layers import count_layers, keep_first_layers
-from tunesmith.models.load import load_tokenizer, max_input_tokens, model_errors, position_limit, set_padding
+from tunesmith.models.load import (
+    load_tokenizer,
+    max_input_tokens,
+    model_errors,
+    position_limit,
+    require_every_layer,
+    set_padding,
+)
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -103,7 +110,9 @@ def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
 
     tokenizer = load_tokenizer(source)
     with model_errors(f"model.name {source.name}", "it cannot be loaded"):
-        body = AutoModel.from_pretrained(source.location, **source.version, dtype="float32", use_safetensors=True)
+        options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
+        body, info = AutoModel.from_pretrained(source.location, **source.version, **options)
+    require_every_layer(f"model.name {source.name}", body, info["unexpected_keys"])
     set_padding(body, tokenizer)
     body = body.eval().to(device_name())
     fast_path = choose_fast_path(fast=True, device=device_name())

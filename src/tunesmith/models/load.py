@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
@@ -14,6 +14,8 @@ from tunesmith.errors import ModelError, TunesmithError, first_line
 from tunesmith.models.source import COPY, ModelSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -82,26 +84,69 @@ def require_whole_base(source: ModelSource, model: PreTrainedModel, tokenizer: P
 
     A head may be new, and so may the pooler, which many base models lack.
     """
-    missing = missing_of_body(source)
-    if missing:
-        message = f"its files lack {plural(len(missing), 'weight')} of the model, which would start random: {listed(missing, 3)}."
-        remedy = "The names in model.safetensors must be those of config.json's architecture: save it by save_pretrained."
-        raise ModelError.one(f"model.name {source.name}", message, remedy)
+    require_whole_body(source)
     require_own_tokenizer(source, model, tokenizer)
 
 
-def missing_of_body(source: ModelSource) -> list[str]:
-    """Lists the weights of the body that the files lack. Only their names and shapes are read."""
+def require_whole_body(source: ModelSource) -> None:
+    """Raises ModelError if the files lack weights of the body, or have layers that it lacks. Only names and shapes are read."""
     from transformers import AutoConfig, AutoModel
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
+    where = f"model.name {source.name}"
     config = AutoConfig.from_pretrained(source.location, **source.version)
     if config.model_type not in MODEL_MAPPING_NAMES:
-        return []
+        return
     options = {"device_map": "meta", "use_safetensors": True, "output_loading_info": True}
-    with model_errors(f"model.name {source.name}", "its weights do not fit its config.json"):
-        _, info = AutoModel.from_pretrained(source.location, **source.version, **options)
-    return sorted(name for name in info["missing_keys"] if "pooler." not in name)
+    with model_errors(where, "its weights do not fit its config.json"):
+        body, info = AutoModel.from_pretrained(source.location, **source.version, **options)
+    missing = sorted(name for name in info["missing_keys"] if "pooler." not in name)
+    if missing:
+        message = f"its files lack {plural(len(missing), 'weight')} of the model, which would start random: {listed(missing, 3)}."
+        remedy = "The names in model.safetensors must be those of config.json's architecture: save it by save_pretrained."
+        raise ModelError.one(where, message, remedy)
+    require_every_layer(where, body, info["unexpected_keys"])
+
+
+def require_trained_weights(folder: Path, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Raises ModelError if the files of a trained model lack weights, which would start random, or have layers that it lacks.
+
+    Args:
+        info: upstream's record of loading: missing and unexpected names.
+    """
+    if missing := sorted(info["missing_keys"]):
+        message = f"its files lack {plural(len(missing), 'weight')} of the trained model: {listed(missing, 3)}."
+        raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
+    require_every_layer(str(folder), model, info["unexpected_keys"])
+
+
+def require_every_layer(where: str, model: PreTrainedModel, unexpected: Collection[str]) -> None:
+    """Raises ModelError if the files have layers beyond the last one of the model, which upstream leaves out silently."""
+    if left_out := left_out_layers(model, unexpected):
+        message = (
+            f"its files hold {plural(len(left_out), 'weight')} of layers that its config.json leaves out: {listed(left_out, 3)}."
+        )
+        remedy = "Set the number of layers in config.json (such as num_hidden_layers) to that of the files, or copy both again."
+        raise ModelError.one(where, message, remedy)
+
+
+def left_out_layers(model: PreTrainedModel, unexpected: Collection[str]) -> list[str]:
+    """Lists the weights in files whose layer has a number that the model's list of layers does not reach.
+
+    Other unexpected weights are common: heads of another task, poolers, buffers of older versions. So are layers that predict
+    several tokens ahead, which the config counts apart.
+    """
+    from torch import nn
+
+    prefix, ahead = f"{model.base_model_prefix}.", getattr(model.config, "num_nextn_predict_layers", None) or 0
+    counts = {name.removeprefix(prefix): len(part) for name, part in model.named_modules() if isinstance(part, nn.ModuleList)}
+    return [name for name in sorted(unexpected) if is_beyond(name.removeprefix(prefix).split("."), counts, ahead)]
+
+
+def is_beyond(parts: list[str], counts: Mapping[str, int], ahead: int) -> bool:
+    """Tells whether a number in the name of a weight is beyond the list of layers that the name before it leads to."""
+    numbers = [(".".join(parts[:i]), int(part)) for i, part in enumerate(parts) if part.isdecimal() and len(part) < 10]
+    return any(place in counts and number >= counts[place] + ahead for place, number in numbers)
 
 
 def require_own_tokenizer(source: ModelSource, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

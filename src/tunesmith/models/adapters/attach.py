@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
-from tunesmith.models.load import LoadedModel, model_errors
+from tunesmith.models.load import LoadedModel, model_errors, require_trained_weights, require_whole_body
 from tunesmith.recipe.sections import AdapterSection
 
 if TYPE_CHECKING:
@@ -287,17 +287,10 @@ def reload_classifier(folder: Path) -> PreTrainedModel:
         else:
             options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
             model, info = AutoModelForSequenceClassification.from_pretrained(folder, **options)
-            require_trained_weights(folder, info["missing_keys"])
+            require_trained_weights(folder, model, info)
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model.eval()
-
-
-def require_trained_weights(folder: Path, missing: Collection[str]) -> None:
-    """Raises ModelError if the files of a trained model lack weights, which would start random."""
-    if missing:
-        message = f"its files lack {plural(len(missing), 'weight')} of the trained model: {listed(sorted(missing), 3)}."
-        raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
 
 
 @dataclass(frozen=True)
@@ -316,6 +309,7 @@ def reload_adapted_classifier(folder: Path) -> PreTrainedModel:
     names = dict(enumerate(head["names"]))
     labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
     options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
+    require_whole_body(AdapterBase.load(folder).source)
     if (folder / bottleneck.SETTINGS).exists():
         source = AdapterBase.load(folder).source
         options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}

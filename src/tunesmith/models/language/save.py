@@ -20,7 +20,7 @@ from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.equivalence import certificate, equal_tensors
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
-from tunesmith.models.load import load_tokenizer, model_errors
+from tunesmith.models.load import load_tokenizer, model_errors, require_trained_weights
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
@@ -168,8 +168,9 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
     if not is_adapter(folder):
         message = f"it cannot be loaded as a {objective.name} language model"
         with model_errors(where, message):
-            model = objective.load(folder, dtype="float32", use_safetensors=True)
+            model, info = objective.load(folder, dtype="float32", use_safetensors=True, output_loading_info=True)
         check_kind(model.config, objective, where)
+        require_trained_weights(folder, model, info)
         return model.eval()
     record = AdapterBase.load(folder)
     if base is None:
