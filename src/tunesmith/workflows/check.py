@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from tunesmith.preflight.report import CheckReport
+from tunesmith.errors import OutputError
+from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.run_folder import locate_output
+from tunesmith.run_folder import claim
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
@@ -24,10 +26,11 @@ def check(
 
     Raises InputError if the recipe, the rows or the model's files cannot be read; other problems are in the report.
     """
-    locate_output(loaded.recipe.output)
+    output = output_line(loaded.recipe.output)
     clock = Clock(listener, {})
     task = task_for(loaded.recipe)
     data = read(task, Request(loaded, clock, frames))
+    data = replace(data, checks=(*data.checks, output))
     if static:
         return CheckReport(data.checks)
     with clock.phase("libraries"):
@@ -39,3 +42,17 @@ def check(
     with clock.phase("check"):
         report, _ = shared.check(steps, session)
     return report
+
+
+def output_line(output: str) -> CheckLine:
+    """Checks that a run can be written to the output; a note names an earlier run, which ``train`` asks about.
+
+    Raises OutputError for a place that ``train`` refuses with every option, such as a folder with other files.
+    """
+    folder = claim(output, overwrite=True)
+    try:
+        claim(output)
+    except OutputError as error:
+        earlier = error.problems[0]
+        return CheckLine("output", str(folder.final), note=earlier.message, remedy=earlier.remedy)
+    return CheckLine("output", f"{folder.final}, a new run")
