@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,11 @@ import torch
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.disk import read_json, write_text
-from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
+from tunesmith.errors import MissingExtra, ModelError, RecipeError, first_line
 from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base, method_and_options
+from tunesmith.models.adapters.options import check_options
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
@@ -67,18 +67,6 @@ def adapter_config(
         raise RecipeError.one("adapter", f"peft refuses these options of {section.method}: {error}") from error
 
 
-def check_options(method: str, config_class: type, options: Mapping[str, object]) -> None:
-    """Raises RecipeError that lists every option that the method's peft config does not have."""
-    known = {field.name for field in fields(config_class)}
-    problems = []
-    for name in sorted(set(options) - known):
-        close = difflib.get_close_matches(name, known, 1)
-        remedy = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known - {'peft_type', 'auto_mapping'}))}."
-        problems.append(Problem("recipe", f"adapter.{name}", f"the method {method} has no option of that name.", remedy))
-    if problems:
-        raise RecipeError(problems)
-
-
 def train_new_tokens(method: str, config_class: type, options: dict[str, Any], new_tokens: Mapping[str, Sequence[int]]) -> None:
     """Adds the option that trains the rows of new tokens, in place. Raises RecipeError if the method has none."""
     known, tokens = {field.name for field in fields(config_class)}, list(next(iter(new_tokens.values()), ()))
@@ -99,7 +87,9 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
     if section.method in BOTTLENECKS:
         head = head_parameters(model, [name for name, _ in model.named_parameters()])
         return attach_bottlenecks(model, section, head)
-    return wrap_with_peft(model, section, adapter_config(section, total_steps))
+    adapted = wrap_with_peft(model, section, adapter_config(section, total_steps))
+    check_passes(adapted, f"adapter.method {section.method}")
+    return adapted
 
 
 def add_language_adapter(
@@ -147,7 +137,7 @@ def refuse_adapted_output(model: PeftModel) -> None:
 def check_passes(model: PeftModel, where: str) -> None:
     """Raises ModelError if forward or backward passes fail, which peft does not report when it wraps the model.
 
-    Some methods need inputs that a language model does not get; some cannot multiply quantised weights, or only once, or not
+    Some methods need inputs that a model does not get; some cannot multiply quantised weights, or only once, or not
     when training and evaluation alternate.
     """
     ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training
@@ -159,7 +149,7 @@ def check_passes(model: PeftModel, where: str) -> None:
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
         place = "on this model" if kind is None else f"on weights in {NAMES[kind]}"
         remedy = "Use lora." if kind is None else "Use lora, or remove quantisation."
-        raise ModelError.one(where, f"peft cannot compute it {place}: {first_line(error)}.", remedy) from error
+        raise ModelError.one(where, f"peft cannot compute it {place}: {first_line(error).rstrip('.')}.", remedy) from error
     model.zero_grad(set_to_none=True)
     model.train(was_training)
 
@@ -202,7 +192,8 @@ def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: Peft
     if absent := [module for module in wanted if not any(name.endswith(module) for name in names)]:
         message = f"the model has no module {listed(absent)}; peft would train none."
         raise RecipeError.one("adapter.modules_to_save", message, f"Its last modules are {listed(names[-4:])}.")
-    with model_errors(f"adapter.method {section.method}", "peft cannot put it on this model", errors=PEFT_ERRORS):
+    where, remedy = f"adapter.method {section.method}", "Change its options in the recipe, or use another method, such as lora."
+    with model_errors(where, "peft cannot put it on this model", remedy, PEFT_ERRORS):
         return get_peft_model(model, config)
 
 

@@ -30,6 +30,8 @@ VIRTUAL_TOKENS = 20
 PROMPT_METHODS = ("prefix_tuning", "prompt_tuning", "p_tuning")
 DEFAULTS: Mapping[str, dict[str, Any]] = {method: {"num_virtual_tokens": VIRTUAL_TOKENS} for method in PROMPT_METHODS}
 """Required options without a default in peft."""
+NEEDS_TASK_IDS = ("poly", "multitask_prompt_tuning")
+"""Methods of peft for several tasks at once, whose models take the number of a task with each row."""
 CHANGES_BASE = ("pissa", "olora", "loftq", "corda")
 """Initialisations of LoRA that subtract the adapter's initial value from the base model's weights."""
 
@@ -43,10 +45,13 @@ def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tup
     name, options = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
     method, implied = VARIANTS.get(name, (name, {}))
     if method not in known:
-        names = sorted({*known, *VARIANTS, *BOTTLENECKS})
+        names = sorted({*known, *VARIANTS, *BOTTLENECKS} - {*NEEDS_TASK_IDS})
         close = difflib.get_close_matches(name, names, 1)
         remedy = f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."
         raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", remedy)
+    if method in NEEDS_TASK_IDS:
+        message = f"{name} learns several tasks at once and needs the number of a task for each row, which a run does not have."
+        raise RecipeError.one("adapter.method", message, "Use lora, or prompt_tuning for trained vectors before the text.")
     for option, value in implied.items():
         given = options.get(option, value)
         # An option may specialise the implied one: ``pissa_niter_4`` for ``pissa``, a dictionary for a dictionary.

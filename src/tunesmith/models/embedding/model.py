@@ -89,7 +89,7 @@ def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: 
     from peft import get_peft_model
 
     first: Any = encoder.model[0]
-    with model_errors(where, "peft cannot put it on this model", errors=PEFT_ERRORS):
+    with model_errors(where, "peft cannot put it on this model", remedy, PEFT_ERRORS):
         first.model = get_peft_model(first.model, config)
 
 
