@@ -71,6 +71,19 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         "upstream.evaluation_strategy: transformers.TrainingArguments has no field evaluation_strategy."
         " Write train.n_evaluations.",
     ),
+    (
+        {"upstream": {"neftune_noise_alpha": -5}},
+        "upstream.neftune_noise_alpha: must be a number, at least 0, found -5. Write such a number, or leave it out.",
+    ),
+    ({"upstream": {"neftune_noise_alpha": "x"}}, "upstream.neftune_noise_alpha: must be a number, at least 0, found 'x'."),
+    (
+        {"upstream": {"torch_empty_cache_steps": 0}},
+        "upstream.torch_empty_cache_steps: must be a whole number, at least 1, found 0.",
+    ),
+    (
+        {"upstream": {"eval_accumulation_steps": True}},
+        "upstream.eval_accumulation_steps: must be a whole number, at least 1, found True.",
+    ),
     ({"upstream": {"adam_bta1": 1}}, "Did you mean adam_beta1?"),
     ({"train": {"optim": "adamw"}}, 'train.optim: transformers has no optimizer "adamw". Did you mean '),
     ({"train": {"lr_scheduler_type": "linaer"}}, 'transformers has no schedule "linaer". Did you mean linear?'),

@@ -12,7 +12,8 @@ from tunesmith.recipe.files import fault_of_name, inside, is_file, is_file_name,
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
-from tunesmith.recipe.upstream_names import OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
+from tunesmith.recipe.tree import shorten
+from tunesmith.recipe.upstream_names import LOWEST, OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
 
 Rule = Callable[[Recipe, Path], Iterator[Fault]]
 
@@ -213,6 +214,12 @@ def _upstream(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("upstream", key), "tunesmith sets this field itself", OWNED[key])
         elif key not in UPSTREAM_FIELDS:
             yield Fault(("upstream", key), f"transformers.TrainingArguments has no field {key}", suggest_upstream(key))
+    for key, (lowest, is_whole) in LOWEST.items():
+        value = recipe.upstream.get(key)
+        is_right = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool) and value >= lowest
+        if value is not None and not is_right:
+            message = f"must be a {'whole ' * is_whole}number, at least {lowest}, found {shorten(repr(value))}"
+            yield Fault(("upstream", key), message, "Write such a number, or leave it out.")
     for key, kind, names in (("optim", "optimizer", OPTIMIZERS), ("lr_scheduler_type", "schedule", SCHEDULES)):
         name = getattr(recipe.train, key)
         if name not in names:
