@@ -195,7 +195,7 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError.one(str(file), f"the record of the run cannot be read ({error}).", "Restore the file.") from error
     if not isinstance(record, dict) or not isinstance(record.get("inputs", {}), dict):
         raise InputError.one(str(file), "the file is JSON, but not the record of a run.", "Restore the file.")

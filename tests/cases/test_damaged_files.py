@@ -143,8 +143,8 @@ def test_lines_of_the_log_with_another_shape_are_counted(run: Path) -> None:
 MODEL_DAMAGE: dict[str, tuple[str, str]] = {
     "tunesmith.json": ('{"labels": 1}', "run/model/tunesmith.json: the file is damaged"),
     "config.json": ("{", "config.json cannot be read"),
-    "tokenizer.json": ("{}", "its tokenizer cannot be loaded"),
-    "tokenizer_config.json": ('{"unk_token": 1.5}', "its tokenizer cannot be loaded"),
+    "tokenizer.json": ("{}", 'tokenizer.json holds no tokenizer: it has no object "model". Copy or download it again.'),
+    "tokenizer_config.json": ('{"unk_token": 1.5}', "its tokenizer cannot be loaded: "),
     "model.safetensors": ("x", "model.safetensors is damaged (1 byte)"),
 }
 

@@ -16,7 +16,7 @@ from tunesmith.generation.generator import load_causal
 from tunesmith.models.base_embeddings import embedder
 from tunesmith.models.language.model import CAUSAL, MASKED, Objective
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import left_out_layers, require_whole_body
+from tunesmith.models.load import left_out_layers, load_tokenizer, require_whole_body
 from tunesmith.models.source import ModelSource
 
 LEFT_OUT = "weights of layers that its config.json leaves out: "
@@ -78,3 +78,27 @@ def test_only_layers_beyond_the_last_are_left_out(name: str, ahead: int, is_left
     model.body.layers, model.head = torch.nn.ModuleList([torch.nn.Linear(1, 1)] * 2), torch.nn.Linear(1, 1)
     model.base_model_prefix, model.config = "body", SimpleNamespace(num_nextn_predict_layers=ahead)
     assert left_out_layers(model, [name]) == [name] * is_left_out
+
+
+def test_a_wrong_dtype_is_a_fault_of_the_config(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "model", "llama")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float99"}))
+    with pytest.raises(ModelError, match=r"its config.json cannot be loaded: .*float99.* Correct the value in config.json"):
+        load_tokenizer(source)
+
+
+def test_a_tokenizer_that_cannot_be_loaded_has_a_remedy(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "model", "llama")
+    (tmp_path / "model" / "tokenizer.json").write_text("{}")
+    with pytest.raises(
+        ModelError, match=r"its tokenizer cannot be loaded: .* Copy or download the files of its tokenizer again."
+    ):
+        load_tokenizer(source)
+
+
+@pytest.mark.parametrize("count", [-1, 0])
+def test_a_model_without_layers_is_refused(count: int, tmp_path: Path) -> None:
+    source = with_layers(save_base(tmp_path / "model", "llama"), count)
+    with pytest.raises(ModelError, match=LEFT_OUT):
+        load_causal(source)

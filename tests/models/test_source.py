@@ -67,12 +67,36 @@ def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
     )
 
 
+NESTED = "[" * 100_000
+
+
+def put(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content)
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
         (lambda p: (p / "config.json").unlink(), "the folder is no model: it has no config.json."),
         (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read: "),
         (lambda p: (p / "config.json").write_text("{}"), "config.json names no model_type"),
+        (lambda p: put(p, "config.json", "[]"), "config.json holds no JSON object."),
+        (lambda p: put(p, "config.json", NESTED), "config.json cannot be read: its lists or objects are nested too deeply."),
+        (
+            lambda p: put(p, "config.json", '{"a": ' + "1" * 5001 + "}"),
+            "config.json cannot be read: it holds a number of thousands",
+        ),
+        (
+            lambda p: put(p, "tokenizer.json", NESTED),
+            "tokenizer.json cannot be read: its lists or objects are nested too deeply.",
+        ),
+        (lambda p: put(p, "tokenizer.json", "{}"), 'tokenizer.json holds no tokenizer: it has no object "model".'),
+        (lambda p: put(p, "tokenizer_config.json", "{"), "tokenizer_config.json cannot be read: "),
+        (
+            lambda p: put(p, "generation_config.json", '{"eos_token_id": "zz"}'),
+            "generation_config.json has no token id under eos_token_id: 'zz'. Write a whole number there, or a list of them.",
+        ),
+        (lambda p: put(p, "generation_config.json", '{"pad_token_id": [1, true]}'), "no token id under pad_token_id: [1, True]."),
         (lambda p: (p / "model.safetensors").unlink(), "the folder has no model.safetensors."),
         (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "only there as pytorch_model.bin, a pickle"),
         (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "model.safetensors is damaged (5 bytes): "),

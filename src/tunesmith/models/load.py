@@ -11,7 +11,8 @@ from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError, TunesmithError, first_line
-from tunesmith.models.source import COPY, ModelSource
+from tunesmith.models.model_files import COPY
+from tunesmith.models.source import ModelSource, file_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,10 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a base model. Raises ModelError if that fails."""
     from transformers import AutoTokenizer
 
-    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded"):
+    if file_of(source, "config.json") is not None:  # upstream reads it as well, and its errors are not the tokenizer's
+        load_config(source)
+    remedy = "Copy or download the files of its tokenizer again."
+    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded", remedy):
         tokenizer = AutoTokenizer.from_pretrained(source.location, **source.version)
     if source.rope_parameters is not None and tokenizer.model_max_length < UNLIMITED:
         tokenizer.model_max_length = int(tokenizer.model_max_length * source.rope_parameters["factor"])
@@ -74,7 +78,8 @@ def load_config(source: ModelSource) -> PreTrainedConfig:
     """Loads the config of a base model. Raises ModelError if that fails."""
     from transformers import AutoConfig
 
-    with model_errors(f"model.name {source.name}", "its config cannot be loaded"):
+    remedy = "Correct the value in config.json, or copy or download the file again."
+    with model_errors(f"model.name {source.name}", "its config.json cannot be loaded", remedy):
         config: PreTrainedConfig = AutoConfig.from_pretrained(source.location, **source.version)
     return config
 

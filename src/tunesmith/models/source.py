@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from tunesmith.data.cells import plural
 from tunesmith.disk import hash_file, read_json
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
+from tunesmith.models.model_files import COPY, check_settings, read_settings
 from tunesmith.recipe.sections import ModelSection, Recipe
 from tunesmith.run_folder import require_finished
 
@@ -30,7 +30,6 @@ BUILTIN = {
     ),
     "pocket": ("tunesmith", "tunesmith", "models/pocket", "5187edffec5cebc453a48c2ec6d17db5398d5c04da2852994822538221e7daca"),
 }
-COPY = "Copy or download it again."
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -79,9 +78,9 @@ def special_tokens(source: ModelSource) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        tokens = json.loads(path.read_text(encoding="utf-8")).get("added_tokens") or ()
+        tokens = read_settings(path, str(path)).get("added_tokens") or ()
         return tuple(token["content"] for token in tokens if token.get("special"))
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (AttributeError, TypeError, KeyError) as error:
         raise ModelError.one(str(path), f"it is no tokenizer file: {error}.", COPY) from None
 
 
@@ -178,19 +177,14 @@ def check_folder(folder: Path, where: str) -> int:
 
 
 def check_config(folder: Path, where: str) -> None:
-    """Raises ModelError if config.json is missing, unreadable or has no model type."""
+    """Raises ModelError if config.json is missing or has no model type, or a settings file beside it is damaged."""
     path = folder / "config.json"
     if not path.is_file():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
             remedy = "Name its base model, or merge the adapter first."
             raise ModelError.one(where, "the folder holds an adapter, not a whole model.", remedy)
         raise ModelError.one(where, "the folder is no model: it has no config.json.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError.one(where, f"config.json cannot be read: {error}.") from None
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise ModelError.one(where, "config.json names no model_type, so transformers cannot know what it is.")
+    check_settings(folder, where)
 
 
 def check_safetensors(path: Path, where: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
 from tunesmith.errors import DataError, Problem
+from tunesmith.models.model_files import read_settings
 from tunesmith.models.source import ModelSource, file_of
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.files import is_file_name, locate
@@ -144,7 +144,7 @@ def direct_files(path: Path) -> list[Path]:
 def half_precision(source: ModelSource) -> bool:
     """Tells whether a model's config, if it is on this machine, says that its weights have 16 bits."""
     path = file_of(source, "config.json")
-    config = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+    config = {} if path is None else read_settings(path, f"model.name {source.name}")
     return str(config.get("dtype", config.get("torch_dtype"))) in ("float16", "bfloat16")
 
 

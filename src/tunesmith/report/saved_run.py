@@ -81,7 +81,7 @@ def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             event = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict) and isinstance(event.get("metrics") or {}, dict):
             events.append(event)

@@ -48,7 +48,7 @@ class AdapterBase:
                 record = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))
                 return cls(**{**record, "source": ModelSource(**record["source"])})
             name = json.loads((folder / PEFT_SETTINGS).read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = f"its base model cannot be read from its files: {error}."
             raise ModelError.one(str(folder), message, "Copy the folder again.") from error
         if not name:
