@@ -114,6 +114,13 @@ def test_damaged_predictions_are_refused(run: Path, capsys: pytest.CaptureFixtur
     refused(["report", "run"], capsys, "run/predictions.parquet: the file is not readable as parquet")
 
 
+def test_a_comparison_needs_no_record_of_the_splits(run: Path) -> None:
+    document = json.loads((run / "result.json").read_text())
+    document["data"]["splits"] = None
+    (run / "result.json").write_text(json.dumps(document))
+    assert main(["compare", "run", "run"]) == 4  # equal, as with the record
+
+
 def test_labels_that_the_result_does_not_name_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads((run / "result.json").read_text())
     document["data"]["labels"][0] = "another"
@@ -231,6 +238,7 @@ def test_a_damaged_model_that_still_loads_predicts_nothing(
     [
         {"labels": ["a"]},
         {"max_length": 0},
+        {"thresholds": []},
         {"thresholds": [0.5, 0.5]},
         {"thresholds": [float("nan")]},
         {"problem_type": "x"},
@@ -245,3 +253,11 @@ def test_settings_that_do_not_fit_the_model_are_refused(
     path = model / "tunesmith.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     refused(["predict", "run", "rows.csv"], capsys, "tunesmith.json")
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_missing_settings_of_a_classifier_are_named(model: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "tunesmith.json").unlink()
+    Path("run").rename("without_result")
+    Path("without_result/model").rename(save_run(Path("run"), kind, rows=40) / "model")
+    refused(["predict", "run", "rows.csv"], capsys, "run/model/tunesmith.json: the file is missing;", "Restore the file")

@@ -21,7 +21,7 @@ from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.saved_run import load, read_predictions
-from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison
+from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison, part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.tasks.finished import Run, folder_of
@@ -102,7 +102,7 @@ def saved_split(run: Run, split: str) -> SavedSplit:
         splits = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
         raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {splits}.")
     data = run.result.data
-    kind = data.get("splits", {}).get(split, {}).get("shape")
+    kind = part(data, "splits", split).get("shape")
     problem = str(data.get("problem_type", "")) if kind is None else PROBLEM.get(kind, "")
     if problem not in (SINGLE, MULTI, REGRESSION, CLUSTERING):
         problem = SINGLE if data.get("labels") else ""

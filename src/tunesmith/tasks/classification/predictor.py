@@ -101,7 +101,7 @@ class ConfigShape:
         if self.problem_type not in (SINGLE, MULTI, REGRESSION):
             raise ValueError(f"there is no problem type {self.problem_type!r}")
         n_thresholds = len(self.labels) if self.problem_type == MULTI else 1
-        if self.max_length < 1 or len(self.thresholds or [0] * n_thresholds) != n_thresholds:
+        if self.max_length < 1 or (self.thresholds is not None and len(self.thresholds) != n_thresholds):
             raise ValueError("max_length is below 1, or the thresholds do not match the labels")
         for label in self.labels:
             try:
@@ -130,6 +130,11 @@ def predicts_no_labels(folder: Path) -> InputError:
     settings = TASKS.get(result.task)
     if settings is None:
         return ModelError.one(str(folder.parent / RESULT), f"there is no task {result.task!r}.", "Restore the file.")
+    if "predict" in settings.commands:
+        message = f"the file is missing; it holds the labels and the settings of this run of {settings.noun}."
+        return ModelError.one(
+            str(folder / CONFIG), message, "Restore the file, copy the folder of the run again, or train it again."
+        )
     verbs = " or ".join(f"tunesmith {verb}" for verb in settings.commands)
     return ModelError.one(str(folder), f"this is a run of {settings.noun}: it predicts no labels.", f"Use {verbs}.")
 
