@@ -36,6 +36,11 @@ USAGE = [
     (["compare", "runs/a"], "tunesmith: compare: at least two runs are needed."),
     (["trace", "recipe.yaml"], "tunesmith: trace: the following arguments are required: --row."),
     (["trace", "recipe.yaml", "--row", "first"], "tunesmith: trace: argument --row: invalid int value: 'first'."),
+    (
+        ["trace", "recipe.yaml", "--row", "1" * 5001],
+        f"tunesmith: trace: argument --row: invalid int value: '{'1' * 40}… (5,001 characters)'.",
+    ),
+    (["trace", "recipe.yaml", "--row", "1" * 4000], f"has rows 0 to 899; {'1' * 59}… is not one of them."),
     (["report", "runs/a", "--format", "pdf"], "invalid choice: 'pdf'"),
     (["report", "runs/a", "runs/b"], "tunesmith: report: the page of several runs has no default path."),
     (["demo", "poetry"], "invalid choice: 'poetry'"),
@@ -43,7 +48,7 @@ USAGE = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
+@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words)[:80] or "nothing" for words, _ in USAGE])
 def test_wrong_usage_is_one_message_and_exit_2(cli: Cli, recipe: str, words: list[str], message: str) -> None:
     completed = cli(*words)
     assert (completed.code, completed.out) == (2, "")
@@ -52,7 +57,7 @@ def test_wrong_usage_is_one_message_and_exit_2(cli: Cli, recipe: str, words: lis
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
+@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words)[:80] or "nothing" for words, _ in USAGE])
 def test_wrong_usage_with_json_is_one_object(cli: Cli, recipe: str, words: list[str], message: str) -> None:
     error = json.loads(cli(*words, "--json").out)["error"]
     assert error["exit_code"] == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -10,6 +11,8 @@ from typing import NoReturn
 from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.errors import InputError
 
+LONG_WORD = re.compile(r"[^\s']{200,}")
+"""A value in a message of argparse that is too long to be shown."""
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 bad input or usage, 130 interrupted"
 
 
@@ -50,7 +53,8 @@ class Parser(argparse.ArgumentParser):
         optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
         required = ", ".join(name for name in names.split(", ") if name not in optional)
         verb = self.prog.removeprefix("tunesmith ")
-        raise UsageError.one(verb, f"{start}{separator}{required}.", remedy or f"See: {self.prog} --help")
+        shown = LONG_WORD.sub(lambda word: f"{word[0][:40]}… ({len(word[0]):,} characters)", f"{start}{separator}{required}")
+        raise UsageError.one(verb, f"{shown}.", remedy or f"See: {self.prog} --help")
 
 
 def split_list(option: str, text: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.cells import clip
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.frame import table_from_frame
@@ -75,7 +76,8 @@ def raw_cells(table: Table, row: int) -> dict[str, Any]:
     if row not in table.row_ids:
         reason = next((bad.reason for bad in table.bad_rows if bad.row_id == row), None)
         if reason is None:
-            raise InputError.one("--row", f"{table.source} has rows 0 to {table.rows_read - 1}; {row} is not one of them.")
+            shown = clip(row).strip("'")
+            raise InputError.one("--row", f"{table.source} has rows 0 to {table.rows_read - 1}; {shown} is not one of them.")
         return {"not read": reason}
     position = table.row_ids.index(row)
     return {name: cells[position] for name, cells in table.columns.items()}
