@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def from_finding(finding: Finding) -> CheckLine:
 
 def disk(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: int = 0) -> CheckLine:
     """Checks the free disk space for all that the run writes."""
-    parts, output = disk_parts(recipe, source, base, logged_bytes), Path(recipe.output).expanduser()
+    parts, output = disk_parts(recipe, source, base, logged_bytes), Path(os.path.expanduser(recipe.output))
     unfinished = sum(path.stat().st_size for path in Path(f"{output}.partial").rglob("*") if path.is_file())
     needed, free = sum(parts.values()), free_bytes(output) + unfinished  # its files are used again, or removed
     shares = ", ".join(f"{name} {megabytes(n_bytes)}" for name, n_bytes in parts.items())

@@ -18,12 +18,9 @@ def locate(path_text: str, base: Path) -> Path:
     """
     if path_text.startswith(NOT_FILES):
         return Path(path_text)
-    path = Path(path_text)
-    if path_text.startswith("~"):
-        try:
-            path = path.expanduser()
-        except RuntimeError:  # there is no such user
-            return path
+    path = Path(os.path.expanduser(path_text))
+    if str(path).startswith("~"):  # there is no such user
+        return path
     if path.is_absolute():
         return path
     try:

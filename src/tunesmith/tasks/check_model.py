@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from contextlib import AbstractContextManager
@@ -74,7 +75,7 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
     if recipe.adapter is None:
         report_part("saving and loading")
         # The model is saved beside the output folder, never in it: that may be an earlier run. No file is left.
-        nearest = nearest_folder(Path(recipe.output).expanduser().absolute().parent)
+        nearest = nearest_folder(Path(os.path.expanduser(recipe.output)).absolute().parent)
         with disk_errors(nearest), tempfile.TemporaryDirectory(prefix=PART, dir=nearest) as folder:
             saved = steps.save_model(session, Path(folder) / "model", None)
         session.model.to(device_name())

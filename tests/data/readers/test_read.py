@@ -196,3 +196,8 @@ def test_a_relative_path_is_looked_for_beside_the_recipe_and_then_here(tmp_path:
     with pytest.raises(DataError) as caught:
         read_table("nowhere.csv", base=beside)
     assert str(beside / "nowhere.csv") in str(caught.value)
+
+
+def test_the_home_of_nobody_is_no_place(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"~nobody_x/a.csv: There is no such file"):
+        read_table("~nobody_x/a.csv", base=tmp_path)

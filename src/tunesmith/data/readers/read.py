@@ -189,7 +189,7 @@ def resolve_path(name: str, base: Path) -> Path:
     if fault := fault_of_name(name):
         raise DataError.one(f"the name {clip(name)}", f"It {fault}.", "Name a file or a folder.")
     path = locate(name, base)
-    return path if os.path.exists(path) else base / Path(name).expanduser()
+    return path if os.path.exists(path) else base / os.path.expanduser(name)
 
 
 def read_file(path: Path, name: str, header: bool | None = None, encoding: str | None = None) -> Table:
