@@ -20,7 +20,7 @@ def write_model(folder: Path, architecture: str) -> Path:
     """Writes the files of a model as far as its kind is decided by them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "architectures": [architecture]}))
-    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer.json").write_text('{"model": {}}')
     save_file({"weight": np.zeros(1)}, folder / "model.safetensors")
     return folder
 
