@@ -83,7 +83,7 @@ LORA = {"method": "lora", "r": 2}
     ("sections", "expected"),
     [
         ({"adapter": {**LORA, "target_modules": ["q_proj", "lm_head"]}}, "adapter.modules_to_save: [lm_head]"),
-        ({"adapter": {**LORA, "target_modules": "(("}}, "adapter.method lora"),
+        ({"adapter": {**LORA, "target_modules": "(("}}, "adapter.target_modules: "),
         ({"adapter": {**LORA, "target_modules": ["absent"]}}, "adapter.method lora"),
         ({"upstream": {"fp16": True}}, "upstream.fp16"),
         ({"upstream": {"dataloader_drop_last": True}, "train": {"per_device_train_batch_size": 64}}, "rows of a batch: 64"),

@@ -97,7 +97,6 @@ OWNED: Mapping[str, str] = MappingProxyType(
 # Fields with numbers that upstream uses in the middle of the training only -> the lowest value, and whether it is whole.
 LOWEST: Mapping[str, tuple[int, bool]] = MappingProxyType(
     {
-        "dataloader_num_workers": (0, True),
         "eval_accumulation_steps": (1, True),
         "neftune_noise_alpha": (0, False),
         "torch_empty_cache_steps": (1, True),
