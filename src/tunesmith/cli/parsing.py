@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.data.cells import plural
 from tunesmith.errors import InputError
 
 LONG_WORD = re.compile(r"[^\s']{200,}")
@@ -53,8 +54,12 @@ class Parser(argparse.ArgumentParser):
         optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
         required = ", ".join(name for name in names.split(", ") if name not in optional)
         verb = self.prog.removeprefix("tunesmith ")
-        shown = LONG_WORD.sub(lambda word: f"{word[0][:40]}… ({len(word[0]):,} characters)", f"{start}{separator}{required}")
+        shown = LONG_WORD.sub(shortened, f"{start}{separator}{required}")
         raise UsageError.one(verb, f"{shown}.", remedy or f"See: {self.prog} --help")
+
+
+def shortened(word: re.Match[str]) -> str:
+    return f"{word[0][:40]}… ({plural(len(word[0]), 'character')})"
 
 
 def split_list(option: str, text: str) -> list[str]:
