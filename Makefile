@@ -39,7 +39,7 @@ demo: $(STAMP)
 test: export HF_HUB_OFFLINE = 1
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not notebook"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not notebook"
 
 quick: export HF_HUB_OFFLINE = 1
 quick: export OMP_NUM_THREADS = 1

@@ -40,6 +40,8 @@ TRAINING_TESTS = (
     "workflows/test_train.py",
 )
 """Files and folders of tests that train or fit models: ``make quick`` leaves them out."""
+LONGEST = ("test_recipes.py", "workflows/test_train.py", "tasks/embedding/test_training.py", "contract/test_contract.py")
+"""Files that take the longest run first, so that no process has one of them left when the other is done."""
 
 
 settings.register_profile("quick", max_examples=25)
@@ -55,7 +57,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of ``TRAINING_TESTS`` with ``trains``."""
+    """Marks the tests of ``TRAINING_TESTS`` with ``trains``, and puts the files of ``LONGEST`` first."""
+    place = {TESTS / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
     training = {path: is_training_test(path) for path in {item.path for item in items}}
     for item in items:
         if training[item.path]:

@@ -269,7 +269,6 @@ def test_what_turns_out_not_to_merge_is_saved_as_an_adapter(base: ModelSource, t
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("multitask_prompt_tuning", {"num_virtual_tokens": 3}, "peft cannot compute it on this model: task_ids"),
         ("miss", {"r": 64}, "peft cannot put it on this model: `r` (64) must be less than or equal to in_features (32)"),
         ("lora", {"target_modules": ["nothing_of_that_name"]}, "peft cannot put it on this model"),
     ],
