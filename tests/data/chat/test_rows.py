@@ -151,6 +151,8 @@ def test_instructions_and_seed_tasks() -> None:
     assert tasks.row_ids == (10, 10, 11)
     assert tasks.groups == ("10", "10", "11")
     assert tasks.left_out == {"without an answer": (12,)}
+    late = conversations({"instruction": ["add"] * 61, "instances": [*[instances[0]] * 60, ["mm"]]})
+    assert late.left_out == {"without an answer": (70,)}
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])

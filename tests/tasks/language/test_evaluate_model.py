@@ -135,3 +135,13 @@ def test_options_of_other_models(place: Path, given: list[str], message: str, ca
 
     assert main(["evaluate", given[0], str(place / "texts.jsonl"), *given[1:]]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("section", ["model", "data", "sft", "evaluate"])
+def test_a_result_without_a_section_of_its_recipe_is_damaged(place: Path, tmp_path: Path, section: str) -> None:
+    content = json.loads((place / "full" / "result.json").read_text(encoding="utf-8"))
+    for damaged in (None, []):
+        content["recipe"][section] = damaged
+        (tmp_path / "result.json").write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(InputError, match=r"result.json: .*recipe"):
+            evaluate_language(tmp_path, place / "test.jsonl")

@@ -11,6 +11,7 @@ from tunesmith.data.chat.formats import (
     CONTENT_NAMES,
     ChatFormat,
     ChatKind,
+    is_list_of_objects,
     message_kind,
     messages_of_columns,
     parse_messages,
@@ -260,7 +261,7 @@ def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
     if "instances" not in cells:
         return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
     instances = parse_messages(cells["instances"])
-    if not isinstance(instances, list | tuple) or not instances:
+    if not is_list_of_objects(instances) or not instances:
         raise NotUsable(WITHOUT_ANSWER)
     return [instruction_turns(cells["instruction"], item.get("input"), item.get("output")) for item in instances]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_evaluated_chats
 from tunesmith.data.chat.rows import Conversations
@@ -138,13 +138,12 @@ def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock)
 
 def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, Any], options: Mapping[str, Any]) -> Recipe:
     """Returns a recipe for reading and evaluating the rows: the run's own, changed by the options."""
-    path, of_run = Path(target) / RESULT, dict[str, Any]()
-    if path.exists():
-        of_run = RunResult.load(path).recipe
-    base = {name: {key: of_run[name][key] for key in keys} for name, keys in RUN_KEYS.items()} if of_run else {}
+    path = Path(target) / RESULT
+    of_run = RunResult.load(path).recipe if path.exists() else {}
+    base = sections_of_run(of_run, path) if of_run else {}
     named_columns = columns or {
         part: name
-        for part, name in base.get("data", {}).get("columns", {}).items()
+        for part, name in (base.get("data", {}).get("columns") or {}).items()
         if isinstance(name, str) and name in table.columns
     }
     settings = TASKS.get(of_run.get("task", ""))
@@ -152,15 +151,28 @@ def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, An
         is_plain = detect_chat_format(table, ColumnsSection(**named_columns)).kind == "text"
         settings = next(row for row in TASKS.values() if row.family == "language" and row.plain_texts == is_plain)
     changes = {"rows": options["answers"], "max_new_tokens": options["max_new_tokens"]}
-    answers = base.get("evaluate", {}).get("answers", {}) | {key: value for key, value in changes.items() if value is not None}
+    answers = {
+        **(base.get("evaluate", {}).get("answers") or {}),
+        **{key: value for key, value in changes.items() if value is not None},
+    }
     length = options["max_length"] or base.get("data", {}).get("max_length")
     windows = {key: options[key] for key in ("stride", "context_lengths") if options[key]}
     return recipe_from_mapping({
-        "task": settings.task, "model": {"name": of_run["model"]["name"] if of_run else str(target)},
+        "task": settings.task, "model": {"name": base["model"]["name"] if base else str(target)},
         "data": {"train": table.source, "columns": named_columns, **({} if length is None else {"max_length": length})},
         **({"sft": base["sft"]} if base and not settings.plain_texts else {}),
         "evaluate": {**({} if settings.plain_texts else {"answers": answers}), **windows, "baselines": []},
     })  # fmt: skip
+
+
+def sections_of_run(recipe: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:
+    """Returns the sections of ``RUN_KEYS`` of a run's recipe, and its model. Raises InputError if the file lacks one."""
+    sections = {name: recipe.get(name) for name in ("model", *RUN_KEYS)}
+    known = {name: section for name, section in sections.items() if isinstance(section, dict)}
+    if len(known) < len(sections) or "name" not in known["model"]:
+        message = f"the recipe in it lacks one of the sections {listed(sections)}."
+        raise InputError.one(str(path), message, "Copy the folder of the run again.")
+    return {"model": known["model"], **{name: {key: known[name].get(key) for key in keys} for name, keys in RUN_KEYS.items()}}
 
 
 def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSession:
