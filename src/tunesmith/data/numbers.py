@@ -34,7 +34,7 @@ def plain_numbers(cells: Sequence[Any]) -> tuple[Sequence[Any], str]:
     if share(DECIMAL_POINT, odd) < MIN_SHARE and share(DECIMAL_COMMA, odd) < MIN_SHARE:
         return cells, ""
     percents = [text for text in texts.values() if text.endswith("%")]
-    if percents and any(not text.endswith("%") and text.strip("+-0.,") for text in texts.values()):
+    if percents and any(map(is_plain_number, texts.values())):
         return cells, f"{clip(percents[0])} stands beside numbers without a percent sign: write all of them on one scale."
     by_point, by_comma = (share(pattern, list(texts.values())) for pattern in (DECIMAL_POINT, DECIMAL_COMMA))
     with_comma = [text for text in odd if "," in text]
@@ -48,6 +48,12 @@ def plain_numbers(cells: Sequence[Any]) -> tuple[Sequence[Any], str]:
     if max(by_point, by_comma) < MIN_SHARE or first is None:
         return cells, ""
     return plain, f"Numbers such as {clip(texts[first])} are read as {plain[first]}."
+
+
+def is_plain_number(text: str) -> bool:
+    """Tells whether a text is a number without a percent sign, other than 0, which is the same on both scales."""
+    is_any = DECIMAL_POINT.fullmatch(text) is not None or DECIMAL_COMMA.fullmatch(text) is not None
+    return is_any and not text.endswith("%") and text.strip("+-0.,") != ""
 
 
 def share(pattern: re.Pattern[str], texts: Sequence[str]) -> float:

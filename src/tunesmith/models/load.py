@@ -84,16 +84,21 @@ def load_config(source: ModelSource) -> PreTrainedConfig:
     return config
 
 
-def require_whole_base(source: ModelSource, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def require_whole_base(
+    source: ModelSource, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, body: type[PreTrainedModel] | None = None
+) -> None:
     """Raises ModelError if the files lack weights of the model's body, or the tokenizer belongs to another model.
 
     A head may be new, and so may the pooler, which many base models lack.
+
+    Args:
+        body: the class of the body, where it is a part of the usual one, such as T5's encoder alone.
     """
-    require_whole_body(source)
+    require_whole_body(source, body)
     require_own_tokenizer(source, model, tokenizer)
 
 
-def require_whole_body(source: ModelSource) -> None:
+def require_whole_body(source: ModelSource, body_class: type[PreTrainedModel] | None = None) -> None:
     """Raises ModelError if the files lack weights of the body, or have layers that it lacks. Only names and shapes are read."""
     from transformers import AutoConfig, AutoModel
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
@@ -104,7 +109,7 @@ def require_whole_body(source: ModelSource) -> None:
         return
     options = {"device_map": "meta", "use_safetensors": True, "output_loading_info": True}
     with model_errors(where, "its weights do not fit its config.json"):
-        body, info = AutoModel.from_pretrained(source.location, **source.version, **options)
+        body, info = (body_class or AutoModel).from_pretrained(source.location, **source.version, **options)
     missing = sorted(name for name in info["missing_keys"] if "pooler." not in name)
     if missing:
         message = f"its files lack {plural(len(missing), 'weight')} of the model, which would start random: {listed(missing, 3)}."

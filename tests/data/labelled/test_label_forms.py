@@ -9,7 +9,7 @@ import pytest
 from tests.data.tables import TEXT_LABEL, table
 from tunesmith.data.labelled.label_forms import parse_form, plain_labels
 from tunesmith.data.labelled.label_notes import label_notes, totals_note
-from tunesmith.data.labelled.labels import infer_labels
+from tunesmith.data.labelled.labels import class_names, infer_labels
 from tunesmith.errors import DataError
 
 # text of a cell -> what it holds
@@ -76,3 +76,18 @@ def test_a_last_row_of_totals_is_named(last: str) -> None:
     assert note.startswith(f"table, row 2: the text {last!r} beside 1.75 looks like the totals of a table")
     assert not totals_note(table(text=["a", "Total"], label=["x", "y"]), TEXT_LABEL)
     assert not totals_note(table(text=["Total", "a"], label=["1", "2"]), TEXT_LABEL)
+
+
+def test_code_in_quotes_and_texts_that_are_no_bytes_stay_as_they_are() -> None:
+    assert parse_form("['np.sum(x)', 'y']") == ["np.sum(x)", "y"]
+    for cells in (["b'café'", "b'no'"], ["b'a\\'", "b'no'"], ["b'a'", "b'no'", 5]):
+        assert plain_labels(table(label=cells), "label").cells == cells
+
+
+def test_a_long_tail_of_options_takes_no_time() -> None:
+    assert parse_form("tensor([1]" + ", a=1" * 60) is None
+
+
+def test_a_cell_of_words_for_no_label_alone_is_unlabelled() -> None:
+    assert class_names("NA;-", ";") is None
+    assert class_names("NA;a", ";") == ["a"]

@@ -205,5 +205,6 @@ def test_another_spelling_of_a_kept_word_is_a_label_that_train_does_not_have() -
 
 def test_percentages_beside_plain_numbers_are_on_no_common_scale() -> None:
     assert infer_labels(["1%", "2%", "0", "50%"] * 3, "regression").mean == pytest.approx(13.25)
+    assert infer_labels([*["1%", "2%"] * 10, "NA", "unknown"], "regression").mean == pytest.approx(1.5)
     with pytest.raises(DataError, match="'1%' stands beside numbers without a percent sign"):
         infer_labels(["1%", "0.02", "3%", "0.5"] * 3, "regression")

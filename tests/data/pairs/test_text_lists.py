@@ -67,3 +67,11 @@ def test_missing_texts_of_a_list_are_left_out() -> None:
     query = [f"who asks for {i}" for i in range(N)]
     rows, _ = divide_text_lists(table(query=query, pos=[[None, f"they say {i}"] for i in range(N)]))
     assert rows.columns["pos"] == [f"they say {i}" for i in range(N)]
+
+
+def test_a_broken_list_costs_its_row_and_lists_beside_a_positive_are_no_texts() -> None:
+    query, answer = [f"who asks for {i}" for i in range(N)], [f"they say {i}" for i in range(N)]
+    assert detect_pair_format(table(query=query, answer=answer, pos=[[3, 4]] * N)).texts == ("query", "answer")
+    rows = table(query=query, positive=answer, negative=[*[f"not {i}" for i in range(N - 1)], [1, 2]])
+    with pytest.raises(DataError, match="negative"):
+        usable_rows(rows, detect_pair_format(rows), "train")

@@ -73,6 +73,9 @@ def test_rows_of_other_tasks_are_named(kind: str) -> None:
 def test_spans_beside_a_label_of_the_text_and_lists_of_labels_are_no_other_task() -> None:
     reject_other_tasks(table(text=["Anna ran"] * 9, spans=[[SPAN]] * 9, label=["a", "b", "c"] * 3))
     reject_other_tasks(table(words=["Anna ran"] * 9, labels=[["O", "Other"]] * 9))
+    reject_other_tasks(table(text=["Anna ran"] * 9, spans=[[SPAN]] * 9, sentiment=["good", "bad", "none"] * 3))
+    reject_other_tasks(table(text=["to Rome"] * 9, slots=[["O", "B-city"]] * 9, intent=["book", "ask", "end"] * 3))
+    reject_other_tasks(table(text=["a b"] * 9, words=[["a", "b"]] * 9, pos=[["NN", "VB"]] * 9, label=["x", "y", "z"] * 3))
 
 
 def test_a_pointer_of_git_lfs_is_no_data(tmp_path: Path) -> None:

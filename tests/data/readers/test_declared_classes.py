@@ -20,7 +20,12 @@ def test_numbers_in_every_notation_get_their_names(cells: list[Any]) -> None:
 
 
 def test_names_stay_and_are_not_called_numbers() -> None:
-    for cells, names in ((["ham", None, "spam"], NAMES), (["1", "2", "1"], ["1", "2"])):
+    for cells, names in (
+        (["ham", None, "spam"], NAMES),
+        (["1", "2", "1"], ["1", "2"]),
+        (["ham", "0"], NAMES),
+        (["1", "4"], list("1234")),
+    ):
         columns = {"label": named_classes(cells, names)}
         assert columns["label"] == cells
         assert not classes_note({"label": names}, {"label": cells}, columns)

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
 """White space between two quoted words, as NumPy prints an array of words."""
-ARRAY = re.compile(r"(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^()]+)*\)", re.DOTALL)
+ARRAY = re.compile(r"(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^(),]+)*\)", re.DOTALL)
 """An array as NumPy and PyTorch write it among other objects: ``array(['a', 'b'], dtype=object)``."""
-SCALAR = re.compile(r"\b(?:np|numpy)\.(?:(?P<constant>True|False)_|\w+\((?P<value>[^()]*)\))")
+SCALAR = re.compile(
+    r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?:np|numpy)\.(?:(?P<constant>True|False)_|\w+\((?P<value>[^()]*)\))"""
+)
 """A scalar as NumPy 2 writes it: ``np.str_('a')``, ``np.int64(1)``, ``np.True_``."""
 QUOTED_OR_WORD = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?P<word>null|nan|NaN|true|false)\b""")
 PYTHON_WORDS = {"true": "True", "false": "False"}
@@ -108,14 +110,30 @@ def parsed_cells(table: Table, cells: list[Any]) -> tuple[list[Any], list[str]]:
         parsed = [choices_of(cell, form) for cell, form in zip(cells, parsed, strict=True)]
     if isinstance(first, str) and is_form_of_all(cells, parsed):
         return parsed, [AS_TEXT.format(clip(first))]
-    if isinstance(first, str) and all(is_missing(cell) or BYTES.fullmatch(str(cell).strip()) for cell in cells):
-        decoded = [None if is_missing(cell) else ast.literal_eval(cell.strip()).decode("utf-8", "replace") for cell in cells]
-        return decoded, [AS_BYTES.format(clip(first), clip(next(filter(None, decoded), "")))]
+    are_texts = all(isinstance(cell, str) or is_missing(cell) for cell in cells)
+    if isinstance(first, str) and are_texts and (names := decoded_bytes(forms)):
+        return [names.get(cell) for cell in cells], [AS_BYTES.format(clip(first), clip(names[first]))]
     lists = [i for i, form in enumerate(parsed) if isinstance(form, list) and is_list_text(cells[i], form)]
     if not lists:
         return cells, []
     rows = row_numbers([table.row_ids[i] for i in lists])
     return cells, [SOME_AS_TEXT.format(plural(len(lists), "label", "is a list", "are lists"), clip(cells[lists[0]]), rows)]
+
+
+def decoded_bytes(texts: Iterable[str]) -> dict[str, str]:
+    """Returns text -> name for bytes as Python prints them; empty if another text is among them, which is not missing."""
+    names: dict[str, str] = {}
+    for text in texts:
+        if is_missing(text):
+            continue
+        try:
+            value = ast.literal_eval(text.strip()) if BYTES.fullmatch(text.strip()) else None
+        except (ValueError, SyntaxError):
+            return {}
+        if not isinstance(value, bytes):
+            return {}
+        names[text] = value.decode("utf-8", "replace")
+    return names
 
 
 def may_hold_labels(table: Table, name: str) -> bool:
@@ -144,7 +162,7 @@ def vector_names(length: int) -> tuple[str, ...]:
 
 def parse_form(cell: Any) -> Any:
     """Parses a text such as ``['a', 'b']``, ``[1 0 0]`` or ``{"a": 1}``; None for a missing cell and for any other text."""
-    text = SCALAR.sub(lambda match: match["constant"] or match["value"], cell.strip()) if isinstance(cell, str) else ""
+    text = SCALAR.sub(plain_scalar, cell.strip()) if isinstance(cell, str) else ""
     if text.startswith(ARRAYS) and (match := ARRAY.fullmatch(text)):
         text = match.group(1)
     if BARE_VECTOR.fullmatch(text):
@@ -163,6 +181,10 @@ def parse_form(cell: Any) -> Any:
         return value if isinstance(value, dict) else None
     are_words = text[0] == "[" or (text[0] == "{" and ":" not in text)  # PostgreSQL writes an array in braces
     return [unquoted(part.strip()) for part in text[1:-1].split(",")] if are_words else None
+
+
+def plain_scalar(match: re.Match[str]) -> str:
+    return match["quoted"] or match["constant"] or match["value"]
 
 
 def literal(text: str) -> Any:

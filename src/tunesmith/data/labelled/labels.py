@@ -292,7 +292,7 @@ def split_cell(cell: object, separator: str | None, kept: Container[str] = ()) -
     if marker(cell, kept) is not None:
         return None
     if separator and isinstance(cell, str):
-        return list(dict.fromkeys(class_name(part) for part in cell.split(separator) if marker(part, kept) is None))
+        return list(dict.fromkeys(class_name(part) for part in cell.split(separator) if marker(part, kept) is None)) or None
     return class_name(cell)
 
 

@@ -104,7 +104,7 @@ def load_labelled_data(
 
 def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], notes: list[str]) -> dict[str, Columns]:
     """Detects the columns of each table. Divides train by its split column and drops unlabelled splits, in place."""
-    if recipe.data.columns.text is None:
+    if recipe.data.columns.text is None and recipe.data.columns.label is None:
         reject_other_tasks(tables["train"])
     ours = detect_columns(tables["train"], recipe.task, recipe.data.columns)
     for table in tables.values():

@@ -105,16 +105,23 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     empty = [name for name in rest if not profiles[name].n and plain_name(name) in {*ANCHOR, *POSITIVE}]
     if empty:
         raise DataError.one(table.source, f"the column {empty[0]!r} has no text in any row.", "Fill it, or remove it.")
-    for name in rest:
-        is_positive = plain_name(name) in POSITIVE_LISTS
-        if (is_positive or NEGATIVE.fullmatch(plain_name(name))) and any(isinstance(cell, list) for cell in table.columns[name]):
-            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and cell), [])
-            message = f"The column {name!r} holds lists that are neither texts nor objects with a text, such as {clip(cell)}."
-            raise DataError.one(table.source, message, "Write each as a list of texts, or one text a column.")
+    require_text_lists(table, rest, profiles)
     parts, reason = parts_by_name(rest, profiles), "by the content of the columns"
     if parts:
         reason = f"by the names {listed(name for names in parts.values() for name in names)}"
     return format_from_parts(parts or parts_by_content(rest, profiles, table), table, profiles, reason)
+
+
+def require_text_lists(table: Table, names: Sequence[str], profiles: Mapping[str, Profile]) -> None:
+    """Raises DataError if most cells of the positives or the negatives are lists that are no texts, and nothing else is."""
+    positives = [name for name in names if plain_name(name) in POSITIVE_LISTS]
+    negatives = [name for name in names if NEGATIVE.fullmatch(plain_name(name))]
+    has_positive = any(profiles[name].is_worded for name in names if plain_name(name) in POSITIVE)
+    for name in [*([] if has_positive else positives), *negatives]:
+        if profiles[name].list_share > 0.5:
+            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and cell), [])
+            message = f"The column {name!r} holds lists that are neither texts nor objects with a text, such as {clip(cell)}."
+            raise DataError.one(table.source, message, "Write each as a list of texts, or one text a column.")
 
 
 def numbered(table: Table, wanted: str) -> list[str]:

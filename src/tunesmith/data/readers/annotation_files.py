@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence, Set
 from typing import Any
 
 from tunesmith.data.cells import plural
-from tunesmith.data.column_names import plain_name
+from tunesmith.data.column_names import LABEL, plain_name
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -57,7 +57,8 @@ POS_TAG = re.compile(
     r"ADJ|ADP|ADV|AUX|CCONJ|CONJ|DET|INTJ|NOUN|NUM|PART|PRON|PROPN|PRT|PUNCT|SCONJ|VERB|X"
 )
 """Parts of speech: the tags of the Penn Treebank, and the universal ones."""
-TAGS_NAME = re.compile(r".*tags|labels?|ner|pos", re.IGNORECASE)
+TAGS_NAME = re.compile(r".*tags|ner|pos", re.IGNORECASE)
+LABEL_NAMES = frozenset({"answer", "accept", "cats", *(name for tier in LABEL for name in tier)})
 TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
 CHOSEN = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("response_chosen", "response_rejected"))
 PRODIGY = (
@@ -108,19 +109,32 @@ def reject_other_tasks(table: Table) -> None:
     for better, worse in CHOSEN:
         if {better, worse} <= columns.keys():
             raise DataError.one(table.source, PREFERENCES[0].format(better, worse), PREFERENCES[1].format(better))
-    if {"answer", "label", "accept", "cats"}.isdisjoint(columns) and are_answer_spans(columns.get("spans", ())):
-        raise DataError.one(table.source, *SPANS)
-    for tokens in [cells for name, cells in columns.items() if plain_name(name) in TOKEN_NAMES and are(list, cells)]:
-        tags = [name for name, cells in columns.items() if TAGS_NAME.fullmatch(name) and same_lengths(cells, tokens)]
-        if tags:
-            raise DataError.one(table.source, *TOKEN_LISTS)
+    if not has_label(columns):
+        reject_parts(table)
     for cells in columns.values():
-        if are(list, cells) and are_tags({item for cell in cells for item in cell or () if isinstance(item, str)}):
-            raise DataError.one(table.source, *TOKEN_LISTS)
         words = {cell for cell in cells if isinstance(cell, str) and cell.strip()}
         are_pos = len(words) > 1 and all(POS_TAG.fullmatch(word.strip()) for word in words) and has_tokens(columns)
         if are_pos or are_tags(words):
             raise DataError.one(table.source, *TOKENS)
+
+
+def has_label(columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Returns whether a column has the usual name of a label of the whole text, or one of Prodigy's, and holds no lists."""
+    named = [cells for name, cells in columns.items() if plain_name(name) in LABEL_NAMES]
+    return any(not any(isinstance(cell, list) for cell in cells) for cells in named)
+
+
+def reject_parts(table: Table) -> None:
+    """Raises DataError for columns that label parts of the text: spans, or lists of tokens with a list of tags."""
+    columns = table.columns
+    if are_answer_spans(columns.get("spans", ())):
+        raise DataError.one(table.source, *SPANS)
+    for tokens in [cells for name, cells in columns.items() if plain_name(name) in TOKEN_NAMES and are(list, cells)]:
+        if any(TAGS_NAME.fullmatch(name) and same_lengths(cells, tokens) for name, cells in columns.items()):
+            raise DataError.one(table.source, *TOKEN_LISTS)
+    for cells in columns.values():
+        if are(list, cells) and are_tags({item for cell in cells for item in cell or () if isinstance(item, str)}):
+            raise DataError.one(table.source, *TOKEN_LISTS)
 
 
 def are_answer_spans(cells: Sequence[Any]) -> bool:

@@ -36,24 +36,33 @@ def part_of(feature: Any, name: str) -> Any:
 def named_classes(cells: Sequence[Any], names: Sequence[str]) -> list[Any]:
     """Replaces class numbers, single or in lists, by their names, if there are any.
 
-    Numbers may also be written as texts, as floats (pandas, beside empty cells) or as truth values. -1 (no label) becomes None,
-    and is left out of a list. Another number without a name stays.
+    Numbers may also be floats (pandas, beside empty cells) or truth values, and texts if no text of the column is a name. -1 (no
+    label) becomes None, and is left out of a list. Another number without a name stays.
     """
+    if not names:
+        return list(cells)
+    has_names = hold_names(cells, names)
 
     def named(cell: Any) -> Any:
         if isinstance(cell, list | tuple):
-            return [named(item) for item in cell if class_number(item, names) != -1]
-        number = class_number(cell, names)
+            return [named(item) for item in cell if class_number(item, has_names) != -1]
+        number = class_number(cell, has_names)
         return cell if number is None else names[number] if 0 <= number < len(names) else None if number == -1 else cell
 
-    return [named(cell) for cell in cells] if names else list(cells)
+    return [named(cell) for cell in cells]
 
 
-def class_number(cell: Any, names: Sequence[str]) -> int | None:
-    """Returns the number of a class in any notation; None for a name and for every other cell."""
+def hold_names(cells: Sequence[Any], names: Sequence[str]) -> bool:
+    """Returns whether a text among the cells is a name, so that all texts are meant as names."""
+    known = {*names}
+    return any(item in known for item in flat(cells) if isinstance(item, str))
+
+
+def class_number(cell: Any, has_names: bool) -> int | None:
+    """Returns the number of a class; None for every other cell, and for a text in a column that ``has_names``."""
     if isinstance(cell, bool):
         return int(cell)
-    return int(float(cell)) if is_whole(cell) and not (isinstance(cell, str) and cell in names) else None
+    return int(float(cell)) if is_whole(cell) and not (isinstance(cell, str) and has_names) else None
 
 
 def classes_note(
@@ -66,10 +75,11 @@ def classes_note(
     """
     notes = []
     for name, names in classes.items():
-        if all(class_number(item, names) is None for item in flat(cells[name])):
+        has_names = hold_names(cells[name], names)
+        if all(class_number(item, has_names) is None for item in flat(cells[name])):
             continue
         notes.append(f"The column {name} holds numbers of classes that the file names; the names are used.")
-        unnamed = [item for item in flat(columns[name]) if class_number(item, names) is not None]
+        unnamed = [item for item in flat(columns[name]) if class_number(item, has_names) is not None and item not in names]
         if unnamed:
             numbers = f"{plural(len(unnamed), 'number')} of {name} without a name ({listed(sorted(set(unnamed), key=str), 5)})"
             notes.append(

@@ -142,13 +142,15 @@ def measure_agreement(
     rows, known = comparable_rows(given, oracle_labels), oracle_labels.known
     labels, answers = [str(given[i]) for i in rows], [str(oracle_labels.names[i]) for i in rows]
     right = np.array([label == answer for label, answer in zip(labels, answers, strict=True)], dtype=bool)
-    units, of_label = None if clusters is None else clusters[rows], np.array(labels, dtype=str)
+    units = None if clusters is None else clusters[rows]
     low, high = share_interval(right, units)
+    positions: dict[str, list[int]] = {}
+    for i, label in enumerate(labels):
+        positions.setdefault(label, []).append(i)
     classes = []
-    for name in sorted(set(labels)):
-        own = of_label == name
+    for name, own in sorted(positions.items()):
         ends = share_interval(right[own], None if units is None else units[own])
-        classes.append(ClassAgreement(name, int(own.sum()), float(right[own].mean()), *ends))
+        classes.append(ClassAgreement(name, len(own), float(right[own].mean()), *ends))
     return Agreement(
         data=data,
         oracle=oracle,

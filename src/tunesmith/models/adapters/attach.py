@@ -87,9 +87,7 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
     if section.method in BOTTLENECKS:
         head = head_parameters(model, [name for name, _ in model.named_parameters()])
         return attach_bottlenecks(model, section, head)
-    adapted = wrap_with_peft(model, section, adapter_config(section, total_steps))
-    check_passes(adapted, f"adapter.method {section.method}")
-    return adapted
+    return wrap_with_peft(model, section, adapter_config(section, total_steps))
 
 
 def add_language_adapter(
@@ -137,7 +135,7 @@ def refuse_adapted_output(model: PeftModel) -> None:
 def check_passes(model: PeftModel, where: str) -> None:
     """Raises ModelError if forward or backward passes fail, which peft does not report when it wraps the model.
 
-    Some methods need inputs that a model does not get; some cannot multiply quantised weights, or only once, or not
+    Some methods need inputs that a language model does not get; some cannot multiply quantised weights, or only once, or not
     when training and evaluation alternate.
     """
     ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training

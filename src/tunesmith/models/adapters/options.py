@@ -52,7 +52,7 @@ def faults(name: str, value: object, hint: Any, default: object) -> Iterator[tup
     """Yields what is wrong with the value of an option, and the remedy."""
     kinds = kinds_of(float if hint is int and "alpha" in name else hint)  # peft calls alpha an int, and divides it as a float
     if kinds and not has_kind(value, kinds):
-        expected = " or ".join(KINDS[kind] for kind in kinds)
+        expected = " or ".join(words for kind, words in KINDS.items() if kind in kinds)  # typing keeps no order
         yield f"expected {expected}, found {shorten(repr(value))}.", "Write such a value, or remove the option."
         return
     yield from faults_of_numbers(name, value, default)

@@ -104,7 +104,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
         model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name())
     if body is not None:
-        require_whole_base(source, body, model.tokenizer)
+        require_whole_base(source, body, model.tokenizer, type(body))
         set_padding(body, model.tokenizer)
         with model_errors(where, "its tokenizer does not work with its settings"):
             tokenize_texts(model, ["a"])

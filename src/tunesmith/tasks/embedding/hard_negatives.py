@@ -19,7 +19,6 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.search import normalised
 from tunesmith.machine import device_name
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
-from tunesmith.models.load import require_whole_body
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import HardNegativesSection, ModelSection
 from tunesmith.results import Finding
@@ -100,7 +99,6 @@ def cross_encoder_of(section: HardNegativesSection, base: Path) -> Any:
     from sentence_transformers import CrossEncoder
 
     source = find_model(ModelSection(name=section.cross_encoder), base)
-    require_whole_body(source)
     return CrossEncoder(source.location, device=device_name())
 
 
