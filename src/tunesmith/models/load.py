@@ -100,12 +100,11 @@ def require_whole_base(
 
 def require_whole_body(source: ModelSource, body_class: type[PreTrainedModel] | None = None) -> None:
     """Raises ModelError if the files lack weights of the body, or have layers that it lacks. Only names and shapes are read."""
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     where = f"model.name {source.name}"
-    config = AutoConfig.from_pretrained(source.location, **source.version)
-    if config.model_type not in MODEL_MAPPING_NAMES:
+    if load_config(source).model_type not in MODEL_MAPPING_NAMES:
         return
     options = {"device_map": "meta", "use_safetensors": True, "output_loading_info": True}
     with model_errors(where, "its weights do not fit its config.json"):

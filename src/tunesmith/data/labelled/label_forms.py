@@ -21,11 +21,10 @@ ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
 """White space between two quoted words, as NumPy prints an array of words."""
 ARRAY = re.compile(r"(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^(),]+)*\)", re.DOTALL)
 """An array as NumPy and PyTorch write it among other objects: ``array(['a', 'b'], dtype=object)``."""
-SCALAR = re.compile(
-    r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?:np|numpy)\.(?:(?P<constant>True|False)_|\w+\((?P<value>[^()]*)\))"""
-)
+QUOTED = r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
+SCALAR = re.compile(QUOTED + r"|\b(?:np|numpy)\.(?:(?P<constant>True|False)_|\w+\((?P<value>[^()]*)\))")
 """A scalar as NumPy 2 writes it: ``np.str_('a')``, ``np.int64(1)``, ``np.True_``."""
-QUOTED_OR_WORD = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?P<word>null|nan|NaN|true|false)\b""")
+QUOTED_OR_WORD = re.compile(QUOTED + r"|\b(?P<word>null|nan|NaN|true|false)\b")
 PYTHON_WORDS = {"true": "True", "false": "False"}
 """Python's words for those of JSON; the others mean None."""
 BYTES = re.compile(r"b'[^']*'|b\"[^\"]*\"")
@@ -162,7 +161,9 @@ def vector_names(length: int) -> tuple[str, ...]:
 
 def parse_form(cell: Any) -> Any:
     """Parses a text such as ``['a', 'b']``, ``[1 0 0]`` or ``{"a": 1}``; None for a missing cell and for any other text."""
-    text = SCALAR.sub(plain_scalar, cell.strip()) if isinstance(cell, str) else ""
+    text = cell.strip() if isinstance(cell, str) else ""
+    if "np." in text or "numpy." in text:
+        text = SCALAR.sub(plain_scalar, text)
     if text.startswith(ARRAYS) and (match := ARRAY.fullmatch(text)):
         text = match.group(1)
     if BARE_VECTOR.fullmatch(text):

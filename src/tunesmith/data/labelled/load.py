@@ -88,7 +88,7 @@ def load_labelled_data(
     columns = map_columns(tables, recipe, requested, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     align_class_numbers(tables, columns, labels, notes)
-    splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled, notes)
+    splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples, notes, searched)
     train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
     return LabelledData(
@@ -133,6 +133,7 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
         columns[split] = own
     if problems:
         raise DataError(problems)
+    notes.extend(note for split, table in tables.items() for note in totals_note(table, columns[split]))
     return columns
 
 
@@ -187,16 +188,14 @@ def build_examples(
     recipe: Recipe,
     others: Mapping[str, Sequence[str]],
     keep_unlabelled: bool,
-    notes: list[str],
 ) -> dict[str, Examples]:
-    """Builds the examples of every split, and notes rows that are totals. Raises DataError with the problems of all tables."""
+    """Builds the examples of every split. Raises DataError with the problems of all tables."""
     separator = recipe.data.label_separator
     make = partial(make_examples, labels=labels, separator=separator, keep_unlabelled=keep_unlabelled)
     kept = {split: other_columns(table, others) for split, table in tables.items()}
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
     for split, table in tables.items():
-        notes.extend(totals_note(table, columns[split]))
         problems.extend(vector_problems(table, columns[split], labels))
         if split == "validation":
             problems.extend(unseen_label_problems(table, columns[split], labels, separator))

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.column_names import LABEL, plain_name
+from tunesmith.data.labelled.label_forms import SPANS_REMEDY
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -46,7 +47,7 @@ TOKEN_LISTS = (
 )
 SPANS = (
     "The column spans holds parts of the text with a name each, as Prodigy exports them; no column labels the whole.",
-    "Parts of a text are no task here. Give each row one label, or a list of labels, for the whole text.",
+    SPANS_REMEDY,
 )
 PREFERENCES = (
     "The columns {} and {} hold the better and the worse of two answers, as data for DPO and reward models do.",

@@ -62,8 +62,7 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
 
 def has_spaced_quotes(text: str, delimiter: str) -> bool:
     """Tells whether the first line has spaces between a delimiter and a quote: ``"text"; "label"``."""
-    first = text.lstrip("\ufeff\r\n").partition("\n")[0]
-    return re.search(rf'{re.escape(delimiter)} +"', first) is not None
+    return re.match(rf'[\ufeff\r\n]*[^\n]*{re.escape(delimiter)} +"', text) is not None
 
 
 def is_blank(row: Sequence[str]) -> bool:

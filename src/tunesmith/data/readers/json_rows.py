@@ -136,7 +136,7 @@ def parse_columns(name: str, content: dict[str, Any]) -> dict[str, list[Any]]:
         keys = list(next(iter(content.values())))
         if all(list(value) == keys for value in content.values()):
             if all(key.isdecimal() for key in content) and not all(key.isdecimal() for key in keys):
-                return {column: [row[column] for row in content.values()] for column in keys}  # pandas' orient="index"
+                return columns_from_rows(name, list(content.values()))[0]  # pandas' orient="index"
             content = {column: list(value.values()) for column, value in content.items()}
     sizes = {column: len(value) for column, value in content.items() if isinstance(value, list)}
     if len(sizes) < len(content) or len(set(sizes.values())) != 1:

@@ -298,9 +298,9 @@ def reload_adapted_classifier(folder: Path) -> PreTrainedModel:
     names = dict(enumerate(head["names"]))
     labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
     options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
-    require_whole_body(AdapterBase.load(folder).source)
+    source = AdapterBase.load(folder).source
+    require_whole_body(source)
     if (folder / bottleneck.SETTINGS).exists():
-        source = AdapterBase.load(folder).source
         options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
         return load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
     from peft import AutoPeftModelForSequenceClassification

@@ -66,7 +66,7 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
     if not section.context_lengths:
         return ()
     rows = session.splits[split]
-    clusters = cluster_numbers(rows.conversation_clusters())
+    clusters = cluster_numbers(rows.conversation_clusters)
     points = context_curve(
         model,
         rows.documents,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -81,13 +82,14 @@ class EvalSplit:
     truth: Array | None = None
     documents: tuple[Array, ...] = ()
 
+    @cached_property
     def conversation_clusters(self) -> Array:
         """Returns the cluster of every conversation, or text: those with one prompt or group share one."""
         return row_clusters([first_prompt(turns) for turns in self.conversations.turns], groups=self.conversations.groups)
 
     def clusters(self) -> dict[str, Array]:
         """Returns the cluster of each row and of each answered one, by kind of output."""
-        every = self.conversation_clusters()
+        every = self.conversation_clusters
         of_sample = every[list(self.sample)]
         return {"token_losses": every[list(self.positions)], "row_scores": of_sample, "predictions": of_sample}
 
