@@ -5,7 +5,7 @@ linear baselines. Results are written after every run, and the table of the deci
 where it was.
 
     python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--heads random linear]
-                                         [--pairs none distil] [--seeds N]
+                                         [--distillation none auto] [--seeds N]
 """
 
 from __future__ import annotations
@@ -80,14 +80,15 @@ SETS: dict[str, tuple[Callable[[str], Rows], str, str]] = {
     "stsb": (stsb, "regression", "spearman"),
 }
 
-SETS_OF_PAIRS = ("snli", "stsb")
+DISTILLED = ("banking20", "snli", "stsb")
+"""The sets on which the default distils: pairs, and texts of clear classes. On the others both settings are the same run."""
 Cell = tuple[str, int, int, str, str, int]
-"""Data set, training rows, floor of steps, start of the head, start of a model of pairs, seed."""
+"""Data set, training rows, floor of steps, start of the head, distillation, seed."""
 
 
 def train_once(cell: Cell, folder: Path) -> dict[str, Any]:
     """Trains one run and returns its metric on test, its verdicts, and its steps."""
-    name, n_rows, steps, head, pairs, seed = cell
+    name, n_rows, steps, head, distillation, seed = cell
     read, task, metric = SETS[name]
     rows, test = read("train"), read("test")
     random.Random(seed).shuffle(rows)
@@ -102,7 +103,7 @@ def train_once(cell: Cell, folder: Path) -> dict[str, Any]:
         train={
             "seed": seed,
             "head_init": head,
-            "pair_init": pairs,
+            "distillation": distillation,
             **({"max_steps": steps} if steps else {"num_train_epochs": 3}),
         },
         evaluate={"metric": metric, "baselines": ["tfidf", "frozen"], "n_resamples": 1000},
@@ -110,8 +111,8 @@ def train_once(cell: Cell, folder: Path) -> dict[str, Any]:
     of_metric = {verdict.against: verdict for verdict in run.verdicts if verdict.metric == metric and verdict.split == "test"}
     baselines = {b.name: next(m.value for m in b.metrics if (m.name, m.split) == (metric, "test")) for b in run.result.baselines}
     return {
-        "set": name, "rows": n_rows, "floor": steps, "head": head, "start": run.result.training["head"], "pairs": pairs,
-        "seed": seed, "pair_start": run.result.training.get("pair_start", ""),
+        "set": name, "rows": n_rows, "floor": steps, "head": head, "start": run.result.training["head"],
+        "distillation": distillation, "seed": seed, "distilled": run.result.training.get("distillation", ""),
         "metric": metric, "value": run.result.metric(metric).value,
         "steps": run.result.training["steps"], "best_step": run.result.training["best_step"],
         "baselines": baselines, "words": {against: verdict.word for against, verdict in of_metric.items()},
@@ -132,15 +133,15 @@ def cell(runs: Rows) -> str:
 
 
 def way_of(run: dict[str, Any]) -> tuple[int, str, str]:
-    return run["floor"], run["head"], run.get("pairs", "none")
+    return run["floor"], run["head"], run.get("distillation", "none")
 
 
 def write_page(table: Rows) -> None:
     """Puts a row for each data set and number of rows between the marks of the page."""
     ways = sorted({way_of(run) for run in table}, key=lambda way: (way[2] != "none", way[1] != "random", way[0]))
     names = [
-        f"{f'{steps} steps' if steps else '3 epochs'}, {head} head{', distilled' * (pairs != 'none')}"
-        for steps, head, pairs in ways
+        f"{f'{steps} steps' if steps else '3 epochs'}, {head} head{', distilled' * (distillation != 'none')}"
+        for steps, head, distillation in ways
     ]
     lines = [f"| data, training rows | {' | '.join(names)} | linear baseline |", "|---" * (len(ways) + 2) + "|"]
     for rows in sorted({run["rows"] for run in table}):
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", type=int, default=[100, 500, 2000])
     parser.add_argument("--steps", nargs="*", type=int, default=[300], help="floors of optimizer steps; 0: three epochs")
     parser.add_argument("--heads", nargs="*", default=["linear"], choices=["random", "linear"])
-    parser.add_argument("--pairs", nargs="*", default=["distil"], choices=["none", "distil"], help="of the sets of pairs")
+    parser.add_argument("--distillation", nargs="*", default=["auto"], choices=["none", "auto"], help=f"of {DISTILLED}")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     earlier = RESULTS / "training_length.json"
@@ -168,13 +169,13 @@ def main() -> None:
     done = {(row["set"], row["rows"], *way_of(row), row["seed"]) for row in table}
     folder = Path(tempfile.mkdtemp())
     wanted = [
-        (name, n, steps, head, pairs, seed)
+        (name, n, steps, head, distillation, seed)
         for seed in range(args.seeds)
         for n in args.rows
         for name in args.sets
         for steps in args.steps
         for head in args.heads
-        for pairs in (args.pairs if name in SETS_OF_PAIRS else ["none"])
+        for distillation in (args.distillation if name in DISTILLED else ["none"])
     ]
     for cell in wanted:
         if cell not in done:

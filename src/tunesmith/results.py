@@ -320,7 +320,7 @@ class TrainingShape:
     best_metric: BestMetricShape | Number = None
     seeds: list[int] | None = None
     head: str | None = None
-    pair_start: str | None = None
+    distillation: str | None = None
     loss: str | None = None
     batch_sampler: str | None = None
     notes: list[str] | None = None

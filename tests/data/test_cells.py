@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed
+from tunesmith.data.cells import clip, csv_line, is_missing, is_number, is_whole, listed, unescape_formula
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -38,3 +42,17 @@ def test_shortening() -> None:
     assert clip("x" * 100, 5) == "'xxxx…'"
     assert listed("abcd", 2) == "a, b and 2 more"
     assert listed("ab", 2) == "a, b"
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@given(st.lists(st.text(alphabet=st.sampled_from("ab'\"=,;\t\r\n \u2028"), max_size=5), min_size=2, max_size=4))
+@example(["line one\rline two", "nice\r"])
+@settings(deadline=None)
+def test_a_line_of_csv_has_its_cells_whatever_line_ends_they_hold(delimiter: str, cells: list[str]) -> None:
+    line = csv_line(cells, delimiter)
+    assert line.endswith("\n")
+    (read,) = csv.reader(io.StringIO(line, newline=""), delimiter=delimiter)
+    assert list(map(unescape_formula, read)) == cells
+    outside = "".join(line.split('"')[::2])  # what is not in quotes
+    assert "\r" not in outside
+    assert outside.count("\n") == 1

@@ -55,7 +55,7 @@ VALUES: dict[Key, Any] = {
     ("embedding", "score_range"): [0, 5],
     ("embedding", "convert"): "triplet",
     ("train", "head_init"): "random",
-    ("train", "pair_init"): "none",
+    ("train", "distillation"): "none",
     ("train", "class_weights"): "balanced",
     ("train", "label_smoothing_factor"): 0.1,
     ("evaluate", "tune_threshold"): True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -84,6 +86,16 @@ def plural(n: float, noun: str, *verbs: str) -> str:
 def escape_formula(cell: object) -> object:
     """Puts a quote before a text that a spreadsheet would run as a formula; numbers stay as they are."""
     return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) and not is_number(cell) else cell
+
+
+def csv_line(cells: Iterable[object], delimiter: str = ",") -> str:
+    """Writes cells as a line of csv, with formulas escaped. Cells with any kind of line end are quoted.
+
+    Python's writer quotes only the line ends that it writes itself, and only from 3.13 on a lone carriage return as well.
+    """
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerow(map(escape_formula, cells))
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def unescape_formula(text: str) -> str:

@@ -6,18 +6,22 @@ Splits keep the rows of a cluster on one side, and intervals draw them together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, exact_overlap, near_duplicates
+from tunesmith.data.normalise import text_keys
 from tunesmith.data.table import Examples
 
 MOST_SHARE, MOST_ROWS = 0.1, 10
-"""Near-duplicates may link this share of all rows, or this many, into one cluster. Texts made from one template form chains, at
-whose ends they have little in common; a larger overlap is then asked for."""
-THRESHOLDS = (RELATED, THRESHOLD, 0.8, 0.9, 1.1)
-"""Overlaps that are tried in turn; above 1 only equal texts are linked."""
+"""Near-duplicates may link this share of all rows, or this many, into one cluster, whatever they share. Texts of one template
+with several gaps form chains, at whose ends they share little; in larger clusters a larger overlap is then asked for."""
+THRESHOLDS = (THRESHOLD, 0.8, 0.9, 1.1)
+"""Overlaps that are tried in turn after ``RELATED``; above 1 only equal texts are linked."""
+VARIANTS, SAMPLED_PAIRS = 0.5, 300
+"""A larger cluster in which this share of so many pairs overlap by ``RELATED`` has variants of one text, and stays."""
 
 
 def row_clusters(
@@ -33,16 +37,11 @@ def row_clusters(
         pairs: second texts; a pair counts as one text.
         groups: (N) values; rows with equal ones are linked.
         near: the near-duplicates among these rows from ``RELATED`` on, if they were found before.
-        most: the rows that near-duplicates may link into one cluster.
+        most: the rows that near-duplicates may link into one cluster, even variants of one text.
     """
     near = near if near is not None else near_duplicates(texts, pairs, RELATED)
-    largest = most or max(MOST_ROWS, round(MOST_SHARE * len(near.text_ids)))
+    linked = divide_chains(near.at_least(RELATED), texts, pairs, most)
     n_texts, also = len(near.first_row), (np.empty(0, dtype=np.int64),) * 2
-    for threshold in THRESHOLDS:
-        linked = near.at_least(threshold)
-        sizes = np.bincount(components(n_texts, linked.a, linked.b)[near.text_ids])
-        if sizes.max(initial=0) <= largest:
-            break
     if groups is not None:
         _, first, group = np.unique(np.asarray(groups, dtype=str), return_index=True, return_inverse=True)
         also = near.text_ids[first[group]], near.text_ids
@@ -50,6 +49,40 @@ def row_clusters(
     numbers = components(n_texts, a, b)[near.text_ids]
     _, first_row, number = np.unique(numbers, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first_row))[number]
+
+
+def divide_chains(near: NearDuplicates, texts: Sequence[str], pairs: Sequence[str] | None, most: int | None) -> NearDuplicates:
+    """Leaves out the weakest links of clusters that are too large, until they are not; those of variants of one text are kept.
+
+    Args:
+        most: the largest cluster, of variants, too; None: ``MOST_SHARE`` or ``MOST_ROWS``, and variants are kept.
+    """
+    largest = most or max(MOST_ROWS, round(MOST_SHARE * len(near.text_ids)))
+    kept = set[int]()  # the first text of each cluster of variants
+    for threshold in THRESHOLDS:
+        component = components(len(near.first_row), near.a, near.b)
+        sizes = np.bincount(component[near.text_ids])
+        members = [np.flatnonzero(component == large) for large in np.flatnonzero(sizes > largest)]
+        if most is None:
+            kept |= {int(own[0]) for own in members if own[0] not in kept and are_variants(own, near, texts, pairs)}
+        chains = [component[own[0]] for own in members if own[0] not in kept]
+        if not chains:
+            break
+        stays = (near.overlap >= threshold) | ~np.isin(component[near.a], chains)
+        near = replace(near, a=near.a[stays], b=near.b[stays], overlap=near.overlap[stays])
+    return near
+
+
+def are_variants(members: Array, near: NearDuplicates, texts: Sequence[str], pairs: Sequence[str] | None) -> bool:
+    """Tells whether at least ``VARIANTS`` of the pairs of these texts overlap by ``RELATED``; of many, a sample is drawn."""
+    if len(members) < 2:
+        return True
+    rows = near.first_row[members].tolist()
+    keys = text_keys([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
+    draw = np.random.default_rng(0)
+    first = draw.integers(len(members), size=SAMPLED_PAIRS)
+    second = (first + draw.integers(1, len(members), size=SAMPLED_PAIRS)) % len(members)
+    return bool((exact_overlap(keys, first, second) >= RELATED).mean() >= VARIANTS)
 
 
 def example_clusters(rows: Examples, near: NearDuplicates | None = None) -> Array:

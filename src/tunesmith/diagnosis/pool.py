@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import escape_formula, listed, plural
+from tunesmith.data.cells import csv_line, listed, plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates
@@ -273,9 +272,7 @@ def write_oracle(pool: Pool, comparisons: Sequence[OracleComparison], path: Path
 
 def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([[escape_formula(cell) for cell in line] for line in lines])
+        out.writelines(csv_line(line) for line in [header, *lines])
 
 
 @dataclass(frozen=True)

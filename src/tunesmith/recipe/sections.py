@@ -282,8 +282,8 @@ class TrainSection(Section):
     """all; head (body frozen); "last N" (head and last N layers, embeddings frozen); or a list of parameter-name patterns."""
     head_init: Literal["linear", "random"] = "linear"
     """How a new head starts: as a linear model of the untuned model's vectors (linear probing, then fine-tuning), or random."""
-    pair_init: Literal["distil", "none"] = "distil"
-    """How a new model of at most 2,000 pairs starts: distilled from a linear model of both texts' embeddings, or as it is."""
+    distillation: Literal["auto", "none"] = "auto"
+    """auto: a new model of at most 2,000 pairs, or texts of clear classes, first learns from a linear model of embeddings."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Class weights in the loss; balanced is n / (K * n_c), as in scikit-learn."""
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)

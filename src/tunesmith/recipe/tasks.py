@@ -225,7 +225,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("embedding", "top_k"): ("reranker",),
     **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},
     ("train", "head_init"): ("classification", "regression"),
-    ("train", "pair_init"): ("classification", "regression"),
+    ("train", "distillation"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
     ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),

@@ -189,7 +189,7 @@ def training(run: SavedRun) -> Markup | None:
             ("batch size (rows)", count(record.get("batch_rows"))),
             ("dropout", dropout_text(record)),
             ("start of the head", str(record.get("head") or "")),
-            ("start on pairs", str(record.get("pair_start") or "")),
+            ("distillation", str(record.get("distillation") or "")),
             ("loss", str(record.get("loss") or "")),
             ("batch sampler", str(record.get("batch_sampler") or "")),
             ("dimensions", count(record.get("dimension")) if record.get("dimension") else ""),

@@ -11,7 +11,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, TextIO
 
-from tunesmith.data.cells import escape_formula
+from tunesmith.data.cells import csv_line
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
@@ -93,17 +93,16 @@ class PredictionTable(PredictedRows):
             return json.dumps(finite(list(self.whole_rows)), ensure_ascii=False, indent=1) + "\n"
         if suffix == ".jsonl":
             return "".join(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in self.whole_rows)
-        out, classes = io.StringIO(), class_columns(self.labels)
+        classes, delimiter = class_columns(self.labels), "\t" if suffix == ".tsv" else ","
         own = [name for name in (self[0] if self else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
         has_classes = bool(self) and "pred_probs" in self[0]
-        writer = csv.writer(out, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
-        writer.writerow(map(escape_formula, [*own, *(classes if has_classes else ()), *self.kept]))
+        lines = [csv_line([*own, *(classes if has_classes else ()), *self.kept], delimiter)]
         for row in self.whole_rows:
             labels = row["prediction"]
             row["prediction"] = "|".join(map(str, labels)) if isinstance(labels, list) else labels
             cells = [*map(row.get, own), *(row["pred_probs"] if has_classes else ()), *map(row.get, self.kept)]
-            writer.writerow([escape_formula(in_one_cell(cell)) for cell in cells])
-        return out.getvalue()
+            lines.append(csv_line(map(in_one_cell, cells), delimiter))
+        return "".join(lines)
 
 
 def class_columns(labels: Sequence[Any]) -> list[str]:

@@ -75,3 +75,16 @@ def test_a_broken_list_costs_its_row_and_lists_beside_a_positive_are_no_texts() 
     rows = table(query=query, positive=answer, negative=[*[f"not {i}" for i in range(N - 1)], [1, 2]])
     with pytest.raises(DataError, match="negative"):
         usable_rows(rows, detect_pair_format(rows), "train")
+
+
+def test_a_cell_among_lists_that_is_no_list_of_texts_is_named_and_empty() -> None:
+    rows, note = divided([*[[f"not {i}"] for i in range(N - 2)], [3], {"a": 1}])
+    assert rows.columns["neg"][-3:] == [f"not {N - 3}", None, None]
+    assert f"neg is neither a text nor a list of texts in 2 rows, first row {N - 2}, and counts as empty there" in note
+    assert list(usable_rows(rows, detect_pair_format(rows), "train").row_ids) == list(range(N - 2))
+
+
+def test_the_example_of_a_refusal_is_a_list_that_is_no_text() -> None:
+    rows, _ = divided([["not that"], [3], [4]] * 4)
+    with pytest.raises(DataError, match=r"such as '?\[3\]"):
+        detect_pair_format(rows)

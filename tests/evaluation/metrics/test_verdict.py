@@ -13,6 +13,7 @@ from scipy import stats
 from tests.evaluation.metrics.made import KINDS, multi, of_kind, regression, single
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import verdict as module
+from tunesmith.evaluation.metrics.means import mean_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE, compute
@@ -229,3 +230,22 @@ def test_equal_systems_are_seldom_told_apart(metric: str) -> None:
         ours, other = answers(labels, np.where(together, first, second)), answers(labels, np.where(together, first, third))
         n_different += verdict(metric, [ours], [other], "other", "test", Resampling(300)).word != "cannot tell"
     assert n_different <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
+
+
+@pytest.mark.parametrize("n", [8, 20, 200])
+def test_a_difference_that_is_the_same_in_all_rows_has_an_interval(n: int) -> None:
+    labels = np.arange(n) % 2
+    right, wrong = (Predictions(labels, np.eye(2)[decisions], decisions) for decisions in (labels, 1 - labels))
+    for verdict in verdicts(("accuracy", "macro_f1", "mcc"), [right], [wrong], "other", "test", Resampling(200, 0)):
+        largest = 2.0 if verdict.metric == "mcc" else 1.0
+        assert verdict.difference == largest
+        assert verdict.low is not None
+        assert verdict.high is not None
+        assert 0 < verdict.low < largest - 0.5 * largest / n
+        assert verdict.high == pytest.approx(largest)
+        assert verdict.word == "better"
+    (worse,) = verdicts(("accuracy",), [wrong], [right], "other", "test", Resampling(200, 0))
+    assert (worse.low, worse.word) == (pytest.approx(-1.0), "worse")
+    exact = mean_verdict("exact_match", [np.ones(n)], [np.zeros(n)], "untuned", "test", Resampling(200, 0))
+    assert exact.low is not None
+    assert 0 < exact.low < 1 - 0.5 / n

@@ -63,15 +63,13 @@ def train(tmp_path: Path, tiny_model: Path, tables: dict[str, Columns]) -> Calla
     ) -> Trained:
         files = [file_of(tables[name], tmp_path / f"{name}.jsonl") for name in also]
         settings = {
-            "per_device_train_batch_size": 8, "learning_rate": 1e-3, "num_train_epochs": 2, "n_evaluations": 3, "n_logs": 10,
+            "per_device_train_batch_size": 8, "learning_rate": 1e-3, "max_steps": 6, "n_evaluations": 2, "n_logs": 10,
             "seed": 3, "dropout": 0.1,
         }  # fmt: skip
         mapping = {
             "task": "embedding", "data": {"train": "t", "validation": "v", "max_length": 24, "also": files},
             "model": {"name": str(tiny_model)}, **sections, "train": {**settings, **sections.get("train", {})},
         }  # fmt: skip
-        if "max_steps" in mapping["train"]:
-            del mapping["train"]["num_train_epochs"]
         frames = {"train": tables[rows], "validation": tables["scored_pair"]}
         steps, session = load_session(mapping, frames, tmp_path)
         done = fit_in(tmp_path / place, steps, session, stop_at=stop_at, resume=resume)

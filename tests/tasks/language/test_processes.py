@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.language_models import questions, texts, write_model
+from tunesmith.cli.main import main
 
 N_ROWS = 64
 
@@ -40,22 +41,20 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def trained(recipe: Path, *words: str) -> tuple[list[float], dict[str, np.ndarray]]:
-    """The logged losses and the weights of a run in processes of its own."""
-    name = f"out{len(list(recipe.parent.glob('out*')))}"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tunesmith.cli.main", "train", "recipe.yaml", f"output={name}", "--json", *words]
-    done = subprocess.run(command, cwd=recipe.parent, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    events = map(json.loads, (recipe.parent / name / "metrics.jsonl").read_text().splitlines())
-    losses = [event["loss"] for event in events if event["event"] == "train"]
-    return losses, load_file(recipe.parent / name / "model" / "model.safetensors")
+def losses_and_weights(run: Path) -> tuple[list[float], dict[str, np.ndarray]]:
+    """The logged losses of a run, and the weights of its model."""
+    events = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [event["loss"] for event in events if event["event"] == "train"], load_file(run / "model" / "model.safetensors")
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(recipe: Path) -> None:
-    one_losses, one = trained(recipe, "train.gradient_accumulation_steps=2")
-    two_losses, two = trained(recipe, "--processes", "2")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tunesmith.cli.main", "train", "recipe.yaml", "output=two", "--processes", "2", "--json"]
+    done = subprocess.run(command, cwd=recipe.parent, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert main(["train", str(recipe), f"output={recipe.parent / 'one'}", "train.gradient_accumulation_steps=2"]) == 0
+    (one_losses, one), (two_losses, two) = (losses_and_weights(recipe.parent / name) for name in ("one", "two"))
     assert len(one_losses) == len(two_losses) == 16
     np.testing.assert_allclose(two_losses, one_losses, rtol=1e-5)
     for name, weights in one.items():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tunesmith.data.cells import clip, escape_formula, is_number, listed, unescape_formula
+from tunesmith.data.cells import clip, csv_line, is_number, listed, unescape_formula
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import read_payload
@@ -50,11 +49,10 @@ class Correction:
 def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
     """Writes the file, whole or not at all."""
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        out.write(csv_line(COLUMNS))
         for c in corrections:
             cells = asdict(c) | {"score": f"{c.score:.6g}", "diagnoses": SEPARATOR.join(c.diagnoses)}
-            writer.writerow([escape_formula(cells[name]) for name in COLUMNS])
+            out.write(csv_line(cells[name] for name in COLUMNS))
 
 
 def read_corrections(path: Path) -> list[Correction]:

@@ -28,13 +28,14 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
     lose their last ones, which are counted, and shorter ones repeat theirs. If a row has several positives, row ids count the
     new rows. A column of negatives that are empty lists in every row is left out: the rows are pairs.
     """
-    lists = {name: texts for name in table.columns if (texts := text_lists(name, table.columns[name])) is not None}
-    if not lists:
+    readable = {name: texts for name in table.columns if (texts := text_lists(name, table.columns[name])) is not None}
+    if not readable:
         return table, ""
+    lists = {name: [texts or [] for texts in column] for name, column in readable.items()}
     positives = [lists[name] for name in lists if plain_name(name) in POSITIVE]
     places = [(i, rank) for i in range(len(table)) for rank in range(max([1, *(len(texts[i]) for texts in positives)]))]
     columns: dict[str, list[Any]] = {}
-    n_cut, remarks = 0, list[str]()
+    n_cut, remarks = 0, [unread_words(name, column, table) for name, column in readable.items() if None in column]
     for name, cells in table.columns.items():
         if name not in lists:
             columns[name] = [cells[i] for i, _ in places]
@@ -61,10 +62,18 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
     return replace(whole, lines=lines, bad_rows=table.bad_rows), note
 
 
-def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
+def unread_words(name: str, column: Sequence[list[str] | None], table: Table) -> str:
+    """Describes the cells of a column that are neither texts nor lists of texts, and count as empty."""
+    unread = [i for i, texts in enumerate(column) if texts is None]
+    rows = f"{plural(len(unread), 'row')}, first {table.place(unread[0])}"
+    return f"{name} is neither a text nor a list of texts in {rows}, and counts as empty there"
+
+
+def text_lists(name: str, cells: Sequence[Any]) -> list[list[str] | None] | None:
     """Returns the lists of texts of a column with the name of positives or negatives; None if it holds something else.
 
-    A text among lists is a list of one. An empty list is no text, and a missing or empty item of a list is left out.
+    A text among lists is a list of one. An empty list is no text, and a missing or empty item of a list is left out. A cell
+    that is neither is None, where most are lists of texts.
     """
     if plain_name(name) not in POSITIVE and not NEGATIVE.fullmatch(plain_name(name)):
         return None
@@ -73,14 +82,18 @@ def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
         if not is_form_of_all(cells, parsed):
             return None
         cells = parsed
-    cells = [[] if is_missing(cell) else [cell] if isinstance(cell, str) else cell for cell in cells]
-    if not all(isinstance(cell, list) for cell in cells):
+    readable = [texts_of_cell(cell) for cell in cells]
+    n_lists = sum(texts is not None for texts, cell in zip(readable, cells, strict=True) if isinstance(cell, list))
+    if n_lists <= len(cells) / 2 and None in readable:
         return None
-    plain = [[text_of_item(item) for item in cell] for cell in cells]
-    if any(text is None for row in plain for text in row):
-        return None
-    texts = [[text for text in row if text is not None and not is_missing(text)] for row in plain]
-    return texts if any(texts) or plain_name(name) not in POSITIVE else None
+    return readable if any(readable) or plain_name(name) not in POSITIVE else None
+
+
+def texts_of_cell(cell: Any) -> list[str] | None:
+    """Returns the texts of a cell: a list of texts, or one text; None if it holds something else."""
+    items = [] if is_missing(cell) else [cell] if isinstance(cell, str) else cell
+    texts = [text_of_item(item) for item in items] if isinstance(items, list) else [None]
+    return None if None in texts else [text for text in texts if text is not None and not is_missing(text)]
 
 
 def text_of_item(item: Any) -> str | None:

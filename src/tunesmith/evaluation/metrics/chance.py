@@ -109,7 +109,7 @@ def chance_verdict(
     is_exact = len(ours) == 1 and cells.members is None and (kind.of_decisions or n <= MOST_ROWS)
     exact = partial(permutation_p_value, kind, ours[0], expected[metric], resampling.seed) if is_exact else None
     undecided = replace(undecided, interval=how, smallest_detectable=smallest_detectable(error, resampling.level))
-    return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates)
+    return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates, kind.largest_difference)
 
 
 def permutation_p_value(kind: MetricKind, system: Predictions, expected: float, seed: int) -> float:

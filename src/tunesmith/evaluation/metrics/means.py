@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import exp, log
+from math import exp, inf, log
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def mean_verdict(
         raise ValueError("the systems have different numbers of rows")
     sums = [[(row_values.astype(np.float64), np.ones(len(row_values))) for row_values in systems] for systems in (ours, other)]
     empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
-    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True)
+    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True, largest=1.0)
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:
@@ -166,12 +166,19 @@ def ratio_metric(name: str, split: str, systems: Sequence[TokenSums], form: Inte
 
 
 def ratio_verdict(
-    empty: Verdict, ours: Sequence[TokenSums], other: Sequence[TokenSums], resampling: Resampling, *, higher_is_better: bool
+    empty: Verdict,
+    ours: Sequence[TokenSums],
+    other: Sequence[TokenSums],
+    resampling: Resampling,
+    *,
+    higher_is_better: bool,
+    largest: float = inf,
 ) -> Verdict:
     """Returns the verdict on sum / count, or on its exponential.
 
     Args:
         empty: names the metric, the split and the other system.
+        largest: the largest difference that two systems can have.
     """
     sums, resampling = counted_rows([*ours, *other], resampling)
     n, n_ours, values, clusters = len(sums[0][0]), len(ours), np.array(ratios(sums)), resampling.clusters
@@ -198,7 +205,7 @@ def ratio_verdict(
         how += f" and of {n_ours} + {len(values) - n_ours} seeds"
     detectable = smallest_detectable(error, resampling.level)
     undecided = replace(undecided, smallest_detectable=detectable, interval=how)
-    return with_interval(undecided, error, higher_is_better, exact_test, resampling.n_candidates)
+    return with_interval(undecided, error, higher_is_better, exact_test, resampling.n_candidates, largest)
 
 
 def counted_rows(systems: Sequence[TokenSums], resampling: Resampling) -> tuple[list[TokenSums], Resampling]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -44,6 +45,11 @@ class MetricKind:
     @property
     def of_decisions(self) -> bool:
         return self.reads == "decisions"
+
+    @property
+    def largest_difference(self) -> float:
+        """Returns the largest difference that two systems can have: 1 of shares, 2 of correlations; of the others infinity."""
+        return math.inf if self.interval in ("positive", "at_most_one") else 2.0 if self.interval == "correlation" else 1.0
 
 
 _ONE_CLASS = "no class has both positive and negative rows here"

@@ -14,6 +14,7 @@ Comes Great Responsibility"; Miller 2024, "Adding Error Bars to Evals", section 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -184,19 +185,28 @@ def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Ve
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
     exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), resampling.seed) if guarded else None
     undecided = replace(undecided, interval=how)
-    return with_interval(undecided, error, pair.kind.higher_is_better, exact_test, resampling.n_candidates)
+    candidates, largest = resampling.n_candidates, pair.kind.largest_difference
+    return with_interval(undecided, error, pair.kind.higher_is_better, exact_test, candidates, largest)
 
 
 def with_interval(
-    undecided: Verdict, error: Spread, higher_is_better: bool, exact_test: Callable[[], float] | None, n_candidates: int = 1
+    undecided: Verdict,
+    error: Spread,
+    higher_is_better: bool,
+    exact_test: Callable[[], float] | None,
+    n_candidates: int = 1,
+    largest: float = math.inf,
 ) -> Verdict:
     """Adds the interval of the difference, its p-value and its word; a p-value of the exact test above 5 % stretches it to zero.
 
     Args:
         n_candidates: see ``resample.Resampling``: the p-value is multiplied by it, and the interval is as much wider.
+        largest: the largest difference that two systems can have.
     """
     difference, level = undecided.difference or 0.0, 1 - (1 - LEVEL) / n_candidates
     low, high = difference - error.margin(level), difference + error.margin(level)
+    if error.error == 0 and math.isfinite(largest):
+        low, high = unseen_ends(difference, error, level, largest)
     undecided = replace(undecided, low=low, high=high, p_two_sided=min(1.0, n_candidates * error.p_value(difference)))
     if low <= 0 <= high:
         return undecided
@@ -204,6 +214,13 @@ def with_interval(
     exact = 0.0 if exact_test is None else min(1.0, n_candidates * exact_test())
     decided = replace(undecided, word=word, p_two_sided=max(undecided.p_two_sided or 0.0, exact))
     return stretched(decided, STRETCHED) if exact > 1 - LEVEL else decided
+
+
+def unseen_ends(difference: float, error: Spread, level: float, largest: float) -> tuple[float, float]:
+    """Returns the interval of a difference that all rows agree on: a share of other rows, Wilson's upper end at 0, has any."""
+    squared, n = error.quantile(0.5 + level / 2) ** 2, error.parts[0][1] + 1
+    unseen = squared / (n + squared)
+    return difference * (1 - unseen) - largest * unseen, difference * (1 - unseen) + largest * unseen
 
 
 def stretched(verdict: Verdict, reason: str) -> Verdict:

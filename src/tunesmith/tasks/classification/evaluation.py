@@ -16,7 +16,7 @@ from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
-from tunesmith.models.encode import encode
+from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
@@ -94,23 +94,27 @@ def embeddings(session: LabelledSession) -> dict[str, Embedded]:
     return {rows.split: embed(rows, session) for rows in session.data.splits.named().values()}
 
 
-def embed(rows: Examples, session: LabelledSession) -> Embedded:
-    """Computes mean embeddings (N, D) of the texts, or of both texts of pairs, by the model before its training."""
+def embed(rows: Examples, session: LabelledSession, encoded: Encoded | None = None) -> Embedded:
+    """Computes mean embeddings (N, D) of the texts, or of both texts of pairs, by the model before its training.
+
+    Args:
+        encoded: the rows' tokens; None: those of their split.
+    """
     body = session.loaded.model.base_model
     apply_fast_path(body, session.fast_path)
     try:
-        return embed_on_fast_path(rows, body, session)
+        return embed_on_fast_path(rows, body, session, encoded)
     finally:
         remove_fast_path(body)
 
 
-def embed_on_fast_path(rows: Examples, body: torch.nn.Module, session: LabelledSession) -> Embedded:
+def embed_on_fast_path(rows: Examples, body: torch.nn.Module, session: LabelledSession, encoded: Encoded | None) -> Embedded:
     tokens = session.tokens
     if rows.pairs is None:
-        return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.fast_path)
+        return mean_embeddings(body, encoded or tokens.encoded[rows.split], tokens.pad_id, session.fast_path)
     columns = [Examples(rows.split, "", rows.row_ids, side, rows.labels) for side in (rows.texts, rows.pairs)]
-    encoded = [encode(session.loaded.tokenizer, column, tokens.max_length) for column in columns]
-    first, second = (mean_embeddings(body, column, tokens.pad_id, session.fast_path) for column in encoded)
+    sides = [encode(session.loaded.tokenizer, column, tokens.max_length) for column in columns]
+    first, second = (mean_embeddings(body, side, tokens.pad_id, session.fast_path) for side in sides)
     return first, second
 
 

@@ -61,6 +61,19 @@ class HeadRows:
         return HeadRows(self.vectors[chosen], self.labels[chosen], self.class_weights)
 
 
+@dataclass(frozen=True)
+class HeadStart:
+    """How a head starts.
+
+    Attributes:
+        words: a phrase.
+        is_weakest: whether it is a linear model of classes whose weakest regularisation predicts held-out rows best.
+    """
+
+    words: str
+    is_weakest: bool = False
+
+
 def new_head(loaded: LoadedModel, n_outputs: int) -> str | None:
     """Returns the name of the model's new linear layer of so many outputs; None if there is none, or more than one."""
     found = [
@@ -91,8 +104,8 @@ def start_as_linear_model(
     train: Encoded,
     class_weights: Array | None,
     vectors_of: Callable[[Encoded], Array],
-) -> str:
-    """Sets the new layer of that name to a linear model of the training rows, in place; returns a phrase that describes it.
+) -> HeadStart:
+    """Sets the new layer of that name to a linear model of the training rows, in place.
 
     It stays random where the linear model predicts held-out rows no better than the class shares, or the mean, do.
 
@@ -101,18 +114,20 @@ def start_as_linear_model(
     """
     rows = some_rows(train)
     if len(rows) < HELD_OUT:
-        return f"random, since {plural(len(rows), 'row')} of training are too few for a linear model"
+        return HeadStart(f"random, since {plural(len(rows), 'row')} of training are too few for a linear model")
     with without_layer(loaded.model, name):
         vectors = vectors_of(rows)
     if not np.isfinite(vectors).all():
-        return "random, since the untuned model's vectors are not finite"
+        return HeadStart("random, since the untuned model's vectors are not finite")
     linear, strength = fit_on_scaled(labels, HeadRows(vectors, np.asarray(rows.labels), class_weights))
     if linear is None:
-        return "random, since a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
-    factor = shrink(labels.problem_type, strength)
+        reason = "a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
+        return HeadStart(f"random, since {reason}")
+    factor = SHRINK_LESS if is_weakest(labels.problem_type, strength) else SHRINK
     copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean, factor))
     fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
-    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} scaled by {factor:g}"
+    scaled = "deviations from the mean" if labels.problem_type == REGRESSION else "logits"
+    return HeadStart(f"{fitted}; {scaled} scaled by {factor:g}", is_weakest(labels.problem_type, strength))
 
 
 def some_rows(train: Encoded) -> Encoded:
@@ -147,10 +162,9 @@ def fit_on_scaled(labels: Labels, rows: HeadRows, strengths: Strengths = STRENGT
     return LinearModel(linear.problem_type, weights, linear.bias - weights @ mean), strength
 
 
-def shrink(problem_type: str, strength: float) -> float:
-    """Returns the factor of the logits of a linear model with the selected strength, or of a regression's deviations."""
-    weakest = problem_type != REGRESSION and strength == max(STRENGTHS.inverse)
-    return SHRINK_LESS if weakest else SHRINK
+def is_weakest(problem_type: str, strength: float) -> bool:
+    """Tells whether this is the weakest regularisation of classes that ``STRENGTHS`` has."""
+    return problem_type != REGRESSION and strength == max(STRENGTHS.inverse)
 
 
 def shrunk(linear: LinearModel, mean: float, factor: float) -> LinearModel:

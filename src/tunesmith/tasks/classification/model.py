@@ -29,8 +29,8 @@ from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric, task_settings
 from tunesmith.tasks.classification.data import LabelledTaskData
-from tunesmith.tasks.classification.linear_head import new_head, start_as_linear_model
-from tunesmith.tasks.classification.synthetic_pairs import PairPlan, plan_pairs
+from tunesmith.tasks.classification.linear_head import HeadStart, new_head, start_as_linear_model
+from tunesmith.tasks.classification.synthetic_texts import DistillationPlan, plan_distillation
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import (
     LossFunction,
@@ -74,8 +74,8 @@ class LabelledSession(Session):
     Attributes:
         loaded: the base model with its head, before anything is frozen or added.
         head: how the head started, as a phrase.
-        pair_plan: the synthetic pairs that the model starts on; None if it does not.
-        pair_start: how it started on them, as a phrase; empty before that.
+        distillation_plan: the synthetic texts that the model starts on; None if it does not.
+        distillation: how it started on them, as a phrase; empty before that.
         is_distilled: whether it was trained on them.
     """
 
@@ -83,13 +83,13 @@ class LabelledSession(Session):
     loaded: LoadedModel
     tokens: TokenisedSplits
     head: str
-    pair_plan: PairPlan | None = None
-    pair_start: str = ""
+    distillation_plan: DistillationPlan | None = None
+    distillation: str = ""
     is_distilled: bool = False
 
     @property
     def start_steps(self) -> int:
-        return 0 if self.pair_plan is None else self.pair_plan.n_steps
+        return 0 if self.distillation_plan is None else self.distillation_plan.n_steps
 
     @property
     def rate_factor(self) -> float:
@@ -149,30 +149,35 @@ def load(
         used_token_ids=used_token_ids(tokens.encoded["train"], tokens.pad_id),
         loaded=loaded,
         tokens=tokens,
-        head=head,
-        pair_plan=pair_plan(data, loaded, tokens, n_steps),
+        head=head.words,
+        distillation_plan=distillation_plan(data, loaded, tokens, n_steps, head),
     )
 
 
-def pair_plan(data: LabelledTaskData, loaded: LoadedModel, tokens: TokenisedSplits, n_steps: int) -> PairPlan | None:
-    """Plans the synthetic pairs of a model with a new head; None for other models and for single texts."""
-    if not loaded.new_weights:
+def distillation_plan(
+    data: LabelledTaskData, loaded: LoadedModel, tokens: TokenisedSplits, n_steps: int, head: HeadStart
+) -> DistillationPlan | None:
+    """Plans the distillation of a model with a new head; None for other models, and for single texts of less clear classes.
+
+    Classes are clear where the weakest regularisation of the head's linear model predicts held-out rows best.
+    """
+    if not loaded.new_weights or (data.splits.train.pairs is None and not head.is_weakest):
         return None
-    return plan_pairs(data.recipe, data.splits.train, float(tokens.encoded["train"].lengths.mean()), n_steps)
+    return plan_distillation(data.recipe, data.splits.train, float(tokens.encoded["train"].lengths.mean()), n_steps)
 
 
-def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> str:
-    """Sets a new head to a linear model of the training rows, unless the recipe wants it random; returns how it starts."""
+def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> HeadStart:
+    """Sets a new head to a linear model of the training rows, unless the recipe wants it random."""
     labels, train = tokens.labels, tokens.encoded["train"]
     if not loaded.new_weights:
-        return "the base model's own"
+        return HeadStart("the base model's own")
     if recipe.train.head_init == "random" or not task_settings(recipe).has_key(HEAD_INIT):
-        return "random"
+        return HeadStart("random")
     if recipe.adapter is not None and recipe.adapter.method in PROMPT_METHODS:
-        return f"random, since {recipe.adapter.method} changes what the head reads"
+        return HeadStart(f"random, since {recipe.adapter.method} changes what the head reads")
     name = new_head(loaded, labels.n)
     if name is None:
-        return "random, since the last layer of this architecture is not one new linear layer"
+        return HeadStart("random, since the last layer of this architecture is not one new linear layer")
     loaded.model.to(device_name())
     weights = class_weight_array(recipe.train.class_weights, labels, train.labels)
     vectors_of = partial(

@@ -146,5 +146,5 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
     """Returns how the head started, and the decision thresholds, for result.json."""
     session = evaluation.best.session
     assert isinstance(session, LabelledSession)
-    start = {"pair_start": session.pair_start} if session.pair_start else {}
+    start = {"distillation": session.distillation} if session.distillation else {}
     return {"head": session.head, **start, "thresholds": evaluation.thresholds}

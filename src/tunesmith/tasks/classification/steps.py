@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.tasks.classification import evaluation, model, outputs, pair_start, scoring, training
+from tunesmith.tasks.classification import distillation, evaluation, model, outputs, scoring, training
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.task import TaskSteps
@@ -13,7 +13,7 @@ STEPS: TaskSteps[LabelledTaskData, LabelledSession] = TaskSteps(
     sample_outputs=training.sample_outputs,
     trial_parts=training.trial_parts,
     evaluate_fn=training.evaluate_fn,
-    start=pair_start.start_on_pairs,
+    start=distillation.distil,
     trainer_spec=training.trainer_spec,
     outputs=scoring.outputs,
     baselines=evaluation.baselines,

@@ -46,10 +46,10 @@ def trainer_spec(session: LabelledSession, evaluate: EvaluateFn, _seed: int) -> 
 
 
 def model_checks(session: LabelledSession) -> list[CheckLine]:
-    """Returns a line about how the head starts, and one about what a model of pairs is trained on first."""
-    lines, plan = [CheckLine("head", session.head)], session.pair_plan
+    """Returns a line about how the head starts, and one about what the model is trained on first."""
+    lines, plan = [CheckLine("head", session.head)], session.distillation_plan
     if plan is not None:
-        lines.append(CheckLine("pairs", f"distillation first: {plan.words}, with the outputs of a linear model of embeddings"))
+        lines.append(CheckLine("distillation", f"{plan.words}, with the outputs of a linear model of embeddings"))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Pairs made from the training texts: how many, of which words, and for which rows."""
+"""Texts and pairs made from the training texts: how many, of which words, and for which rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from tunesmith.data.table import Examples
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.classification.synthetic_pairs import PairPlan, altered, continued, plan_pairs, split, synthetic_pairs
+from tunesmith.tasks.classification.synthetic_texts import (
+    DistillationPlan,
+    altered,
+    continued,
+    plan_distillation,
+    split,
+    synthetic_pairs,
+    synthetic_rows,
+    synthetic_texts,
+)
 
 FIRSTS = [f"the plane {i} is taking off" for i in range(20)]
 SECONDS = [f"an air plane leaves gate {i}" for i in range(20)]
@@ -67,18 +76,30 @@ def test_a_text_without_spaces_loses_and_changes_characters() -> None:
 
 
 def test_which_runs_get_synthetic_pairs() -> None:
-    assert plan_pairs(recipe(), rows(), 20.0, 300) == PairPlan(3000, 564)
-    assert plan_pairs(recipe("regression"), rows(), 20.0, 300) == PairPlan(3000, 564)
-    assert plan_pairs(recipe(), rows(), 20.0, 12) == PairPlan(384, 24)  # at most twice the steps of the training
-    assert plan_pairs(recipe(), rows(), 500.0, 300) == PairPlan(600, 114)
-    assert plan_pairs(recipe(), rows(), 1e6, 300) == PairPlan(32, 6)
-    assert plan_pairs(recipe(), rows(seconds=None), 20.0, 300) is None
-    assert plan_pairs(recipe(pair_init="none"), rows(), 20.0, 300) is None
-    assert plan_pairs(recipe(), rows(FIRSTS[:9], SECONDS[:9]), 20.0, 300) is None
-    assert plan_pairs(recipe(), rows(FIRSTS * 101, SECONDS * 101), 20.0, 300) is None
+    assert plan_distillation(recipe(), rows(), 20.0, 300) == DistillationPlan(3000, 564, True)
+    assert plan_distillation(recipe("regression"), rows(), 20.0, 300) == DistillationPlan(3000, 564, True)
+    assert plan_distillation(recipe(), rows(), 20.0, 12) == DistillationPlan(
+        384, 24, True
+    )  # at most twice the steps of the training
+    assert plan_distillation(recipe(), rows(), 500.0, 300) == DistillationPlan(600, 114, True)
+    assert plan_distillation(recipe(), rows(), 1e6, 300) == DistillationPlan(32, 6, True)
+    assert plan_distillation(recipe(), rows(seconds=None), 20.0, 300) == DistillationPlan(3000, 564, False)
+    assert plan_distillation(recipe(distillation="none"), rows(), 20.0, 300) is None
+    assert plan_distillation(recipe(), rows(FIRSTS[:9], SECONDS[:9]), 20.0, 300) is None
+    assert plan_distillation(recipe(), rows(FIRSTS * 101, SECONDS * 101), 20.0, 300) is None
 
 
 @pytest.mark.parametrize("sections", [{}, {"embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "scifact"}}])
 def test_embedding_models_and_rerankers_have_none(sections: dict[str, Any]) -> None:
     found = recipe_from_mapping({"task": "embedding", "data": {"train": "t.csv"}, **sections})
-    assert plan_pairs(found, rows(), 20.0, 300) is None
+    assert plan_distillation(found, rows(), 20.0, 300) is None
+
+
+def test_single_texts_are_made_of_the_rows_words_and_stay_near_a_row() -> None:
+    made = synthetic_rows(rows(seconds=None), 300, 0)
+    assert (len(made), made.pairs, set(made.labels)) == (300, None, {None})
+    assert made.texts == synthetic_texts(FIRSTS, 300, 0) != synthetic_texts(FIRSTS, 300, 1)
+    known = {word for text in FIRSTS for word in text.split()}
+    assert {word for text in made.texts for word in text.split()} <= known
+    assert len(set(made.texts)) > 200
+    assert synthetic_rows(rows(), 300, 0).pairs is not None

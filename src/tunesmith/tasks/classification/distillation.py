@@ -1,9 +1,11 @@
-"""Starts a model of pairs by distillation: a linear model of both texts' embeddings labels synthetic pairs of the training texts.
+"""Starts a model by distillation: a linear model of embeddings labels synthetic texts, or pairs, made of the training texts.
 
 A model that reads two texts at once (a cross-encoder) learns little from a few hundred pairs; a linear model of the embeddings of
-each text, which the untuned model computes, knows much more. It is the teacher: the model is first trained to give its outputs on
-synthetic pairs. Sources: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2; Thakur et al. 2021,
-"Augmented SBERT", section 3, where the labels of recombined pairs pass the other way.
+each text, which the untuned model computes, knows much more. So does one of single texts where classes are many and clear, with a
+few rows of each. It is the teacher: the model is first trained to give its outputs on synthetic texts.
+
+Sources: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2; Thakur et al. 2021, "Augmented SBERT",
+section 3, where the labels of recombined pairs pass the other way.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch.nn.functional as F
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.table import Examples, Labels
+from tunesmith.data.table import Labels
 from tunesmith.errors import Interrupted
 from tunesmith.evaluation.baselines.frozen import Embedded, mean_and_scale, pair_features
 from tunesmith.evaluation.baselines.linear import LinearModel, Strengths, label_array
@@ -28,9 +30,9 @@ from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import autocast, pad_batch
 from tunesmith.progress import Event, Listener
 from tunesmith.tasks.classification.evaluation import embed
-from tunesmith.tasks.classification.linear_head import HeadRows, fit_on_scaled
+from tunesmith.tasks.classification.linear_head import STRENGTHS, HeadRows, fit_on_scaled
 from tunesmith.tasks.classification.model import LabelledSession
-from tunesmith.tasks.classification.synthetic_pairs import synthetic_pairs
+from tunesmith.tasks.classification.synthetic_texts import synthetic_rows
 from tunesmith.training.arguments import learning_rate
 from tunesmith.training.guarded import require_finite_weights
 from tunesmith.training.losses.classification import class_weight_array, item_losses
@@ -38,7 +40,7 @@ from tunesmith.training.sampling import bucketed_order
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters
 
-STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01), ridge=(30_000.0, 10_000.0, 3_000.0), usual=1, many_classes=1000)
+PAIR_STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01), ridge=(30_000.0, 10_000.0, 3_000.0), usual=1, many_classes=1000)
 """Only the strong ones of the baseline ``frozen``: on few rows they predict as well or better, and a simpler model is learnt more
 easily from synthetic pairs. 89 rows of STS-B, 282 steps: alpha 300 has 0.81 and its student 0.78, alpha 10,000 0.82 and 0.79."""
 WARM_UP = 0.06
@@ -47,10 +49,10 @@ WARM_UP = 0.06
 
 @dataclass(frozen=True)
 class Teacher:
-    """A linear model of both texts' embeddings.
+    """A linear model of the embeddings of texts, or of both texts of pairs.
 
     Attributes:
-        mean, scale: (4 D) of the features of the training rows.
+        mean, scale: (D), or of pairs (4 D), of the features of the training rows.
     """
 
     mean: Array
@@ -58,34 +60,32 @@ class Teacher:
     linear: LinearModel
 
     def outputs(self, embedded: Embedded) -> Array:
-        """Computes probabilities (N, K), or numbers (N), of embedded pairs."""
+        """Computes probabilities (N, K), or numbers (N), of embedded texts or pairs."""
         return self.linear.scores((pair_features(embedded) - self.mean) / self.scale)
 
 
-def start_on_pairs(session: LabelledSession, seed: int, request: StopRequest, listener: Listener) -> LabelledSession:
-    """Trains the session's model in place on synthetic pairs, if that is planned; returns the session with a phrase about it.
+def distil(session: LabelledSession, seed: int, request: StopRequest, listener: Listener) -> LabelledSession:
+    """Trains the session's model in place on synthetic texts, if that is planned; returns the session with a phrase about it.
 
     Nothing is trained where the linear model predicts held-out rows no better than a constant.
 
     Raises:
         Interrupted: a stop was requested.
     """
-    plan = session.pair_plan
+    plan = session.distillation_plan
     if plan is None:
         return session
     listener(Event("part", "distillation"))
     teacher = fit_teacher(session)
     if teacher is None:
-        return replace(session, pair_start="as it is: a linear model of embeddings predicts no better than a constant")
-    firsts, seconds = synthetic_pairs(session.data.splits.train, plan.n_pairs, seed)
-    pairs = Examples("synthetic", "", list(range(plan.n_pairs)), firsts, [None] * plan.n_pairs, pairs=seconds)
-    targets = teacher.outputs(embed(pairs, session))
-    encoded = encode(session.loaded.tokenizer, pairs, session.tokens.max_length, count_cut=False)
+        return replace(session, distillation="as it is: a linear model of embeddings predicts no better than a constant")
+    made = synthetic_rows(session.data.splits.train, plan.n_texts, seed)
+    encoded = encode(session.loaded.tokenizer, made, session.tokens.max_length, count_cut=False)
+    targets = teacher.outputs(embed(made, session, encoded))
     Distillation(session, encoded, torch.as_tensor(targets, dtype=torch.float32), plan.n_steps).run(seed, request, listener)
     require_finite_weights(session.model)
-    return replace(
-        session, pair_start=f"distilled from a linear model of both texts' embeddings, {plan.words}", is_distilled=True
-    )
+    teacher_name = f"a linear model of {'both' if plan.is_of_pairs else 'the'} texts' embeddings"
+    return replace(session, distillation=f"distilled from {teacher_name}, {plan.words}", is_distilled=True)
 
 
 def fit_teacher(session: LabelledSession) -> Teacher | None:
@@ -96,20 +96,21 @@ def fit_teacher(session: LabelledSession) -> Teacher | None:
         return None
     mean, scale = mean_and_scale(features)
     weights = class_weight_array(session.data.recipe.train.class_weights, labels, rows.labels)
-    linear, _ = fit_on_scaled(labels, HeadRows((features - mean) / scale, label_array(labels, rows), weights), STRENGTHS)
+    scaled = HeadRows((features - mean) / scale, label_array(labels, rows), weights)
+    linear, _ = fit_on_scaled(labels, scaled, STRENGTHS if rows.pairs is None else PAIR_STRENGTHS)
     return None if linear is None else Teacher(mean, scale, linear)
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """The training of a session's model on pairs with a teacher's outputs.
+    """The training of a session's model on texts or pairs with a teacher's outputs.
 
     Attributes:
         targets: probabilities (N, K), or numbers (N).
     """
 
     session: LabelledSession
-    pairs: Encoded
+    made: Encoded
     targets: torch.Tensor
     n_steps: int
 
@@ -121,10 +122,10 @@ class Distillation:
         rate = learning_rate(recipe, count_parameters(model)[0])
         optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=recipe.train.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_up_and_decay(self.n_steps))
-        apply_fast_path(session.body, session.fast_path, used_token_ids(self.pairs, session.tokens.pad_id))
+        apply_fast_path(session.body, session.fast_path, used_token_ids(self.made, session.tokens.pad_id))
         model.train()
         try:
-            for done, positions in enumerate(islice(batches_of(self.pairs, recipe.train.batch_rows, seed), self.n_steps), 1):
+            for done, positions in enumerate(islice(batches_of(self.made, recipe.train.batch_rows, seed), self.n_steps), 1):
                 if request:
                     raise Interrupted(f"stopped by {request.signal_name} in step {done} of {self.n_steps} of the distillation")
                 loss = self.loss(positions)
@@ -141,16 +142,16 @@ class Distillation:
     def loss(self, positions: Array) -> torch.Tensor:
         """Computes the mean loss of a batch."""
         session, device = self.session, next(self.session.model.parameters()).device
-        batch = pad_batch(self.pairs, positions, session.tokens.pad_id)
+        batch = pad_batch(self.made, positions, session.tokens.pad_id)
         with autocast(session.fast_path.precision, device.type):
             outputs = session.model(**{name: tensor.to(device) for name, tensor in batch.items()})
         return distillation_loss(session.tokens.labels, outputs["logits"].float(), self.targets[positions].to(device))
 
 
-def batches_of(pairs: Encoded, batch_rows: int, seed: int) -> Iterator[Array]:
+def batches_of(rows: Encoded, batch_rows: int, seed: int) -> Iterator[Array]:
     """Yields the positions of each batch, epoch after epoch."""
     for epoch in count():
-        order = bucketed_order(pairs.lengths, batch_rows, seed, epoch)
+        order = bucketed_order(rows.lengths, batch_rows, seed, epoch)
         yield from (order[start : start + batch_rows] for start in range(0, len(order), batch_rows))
 
 

@@ -1,4 +1,4 @@
-"""The distillation that a model of few pairs starts with: what it teaches, when it is left out, and that it can be stopped."""
+"""The distillation that a model of few rows starts with: what it teaches, when it is left out, and that it can be stopped."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tunesmith.data.table import Labels
 from tunesmith.errors import Interrupted
 from tunesmith.models.inference import logits
 from tunesmith.progress import Event, silent
-from tunesmith.tasks.classification import pair_start
-from tunesmith.tasks.classification.pair_start import distillation_loss, start_on_pairs, warm_up_and_decay
+from tunesmith.tasks.classification import distillation
+from tunesmith.tasks.classification.distillation import distil, distillation_loss, warm_up_and_decay
 from tunesmith.tasks.classification.training import model_checks
 from tunesmith.training.signals import StopRequest
 
@@ -53,31 +53,57 @@ def correlation(session: Any) -> float:
 
 
 def test_a_model_learns_from_synthetic_pairs_what_the_linear_model_knows(tmp_path: Path) -> None:
-    session, events = session_of(tmp_path, head_init="random"), []
+    session, events = session_of(tmp_path, head_init="random", per_device_train_batch_size=16), []
     (head, line) = model_checks(session)
-    assert line.figure.startswith("distillation first: 40 steps on 640 synthetic pairs of the training texts")
-    assert (head.check, session.start_steps) == ("head", 40)
+    assert line.figure.startswith("40 steps on 320 synthetic pairs of the training texts")
+    assert (head.check, line.check, session.start_steps) == ("head", "distillation", 40)
     before = correlation(session)
-    started = start_on_pairs(session, 0, StopRequest(), events.append)
+    started = distil(session, 0, StopRequest(), events.append)
     assert correlation(started) > max(0.6, before + 0.3)
-    assert started.pair_start.startswith("distilled from a linear model of both texts' embeddings, 40 steps")
+    assert started.distillation.startswith("distilled from a linear model of both texts' embeddings, 40 steps")
     assert [event.done for event in events if event.kind == "step"] == list(range(1, 41))
     assert events[0] == Event("part", "distillation")
 
 
 def test_a_linear_model_without_skill_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = session_of(tmp_path)
-    monkeypatch.setattr(pair_start, "fit_on_scaled", lambda *_: (None, 1.0))
+    monkeypatch.setattr(distillation, "fit_on_scaled", lambda *_: (None, 1.0))
     before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
-    assert start_on_pairs(session, 0, StopRequest(), silent).pair_start.startswith("as it is: a linear model of embeddings")
+    assert distil(session, 0, StopRequest(), silent).distillation.startswith("as it is: a linear model of embeddings")
     assert all(torch.equal(tensor, before[name]) for name, tensor in session.model.state_dict().items())
+
+
+def texts_of_words(n: int, *, are_clear: bool) -> list[dict[str, Any]]:
+    """Texts of one of six words among others; the label is that word, or says nothing."""
+    rows = []
+    for i in range(n):
+        label = WORDS[i % 6]
+        words = [label, *DRAW.permutation(WORDS[6:])[:2].tolist()]
+        rows.append({"text": " ".join(DRAW.permutation(words)), "label": label if are_clear else str(DRAW.integers(6))})
+    return rows
+
+
+def test_texts_of_clear_classes_are_distilled_and_others_are_not(tmp_path: Path) -> None:
+    few = {"per_device_train_batch_size": 8, "max_steps": 12}
+    session = session_of(tmp_path, texts_of_words(120, are_clear=True), "classification", **few)
+    assert [line.figure.split(",")[0] for line in model_checks(session)][1] == (
+        "24 steps on 96 synthetic texts of the training texts"
+    )
+    started = distil(session, 0, StopRequest(), silent)
+    assert started.distillation.startswith("distilled from a linear model of the texts' embeddings, 24 steps on 96 synthetic")
+    held = session.tokens.encoded["validation"]
+    found = logits(session.model, held, session.tokens.pad_id, session.fast_path).argmax(1)
+    assert (found == held.labels).mean() > 0.8
+    unclear = session_of(tmp_path, texts_of_words(120, are_clear=False), "classification", **few)
+    random_head = session_of(tmp_path, texts_of_words(120, are_clear=True), "classification", head_init="random", **few)
+    assert [unclear.distillation_plan, random_head.distillation_plan] == [None, None]
 
 
 def test_single_texts_and_other_settings_start_as_they_are(tmp_path: Path) -> None:
     single = [{"text": row["sentence1"], "score": row["score"]} for row in PAIRS]
-    for session in (session_of(tmp_path, single), session_of(tmp_path, pair_init="none")):
-        assert (session.pair_plan, session.start_steps, len(model_checks(session))) == (None, 0, 1)
-        assert start_on_pairs(session, 0, StopRequest(), silent) is session
+    for session in (session_of(tmp_path, single), session_of(tmp_path, distillation="none")):
+        assert (session.distillation_plan, session.start_steps, len(model_checks(session))) == (None, 0, 1)
+        assert distil(session, 0, StopRequest(), silent) is session
 
 
 def test_a_stop_is_heard_during_the_distillation(tmp_path: Path) -> None:
@@ -88,7 +114,7 @@ def test_a_stop_is_heard_during_the_distillation(tmp_path: Path) -> None:
             request.signal_name = "SIGTERM"
 
     with pytest.raises(Interrupted, match="stopped by SIGTERM in step 4 of 40 of the distillation"):
-        start_on_pairs(session_of(tmp_path), 0, request, stop)
+        distil(session_of(tmp_path), 0, request, stop)
 
 
 def test_the_rate_rises_and_falls_to_zero() -> None:
@@ -117,7 +143,7 @@ def test_the_loss_is_least_at_the_targets() -> None:
     assert float(distillation_loss(number, scores[:, :1], scores[:, 0])) == 0.0
 
 
-@pytest.mark.parametrize(("train", "factor"), [({}, 0.2), ({"learning_rate": 1e-3}, 1.0), ({"pair_init": "none"}, 1.0)])
+@pytest.mark.parametrize(("train", "factor"), [({}, 0.2), ({"learning_rate": 1e-3}, 1.0), ({"distillation": "none"}, 1.0)])
 def test_a_distilled_model_is_trained_at_a_lower_rate_unless_the_recipe_names_one(
     tmp_path: Path, train: dict[str, Any], factor: float
 ) -> None:
@@ -125,6 +151,6 @@ def test_a_distilled_model_is_trained_at_a_lower_rate_unless_the_recipe_names_on
     settings = {"max_steps": 2, "n_evaluations": 1, **train}
     mapping = {"task": "regression", "data": data, "model": {"name": "builtin:minilm"}, "train": settings}
     steps, session = load_session(mapping, {"train": PAIRS}, tmp_path)
-    started = start_on_pairs(session, 0, StopRequest(), lambda _: None)
+    started = distil(session, 0, StopRequest(), lambda _: None)
     fitted = fit_in(tmp_path / "fit", steps, started).fit
     assert fitted.learning_rate == pytest.approx(factor * (train.get("learning_rate") or 1e-4))

@@ -1,7 +1,7 @@
-"""Makes pairs of texts from those of the training rows: with words left out or replaced, recombined, or continued by another.
+"""Makes texts, and pairs of them, from those of the training rows: with words left out or replaced, or continued by another.
 
-A teacher labels them, see ``pair_start``; so they may be anything from unrelated to equal. The closer they are to real pairs, the
-better the student: most are a training row with both texts altered.
+A teacher labels them, see ``distillation``; so pairs may be anything from unrelated to equal. The closer they are to real rows,
+the better the student: most are a training row with its texts altered.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tunesmith.data.table import Examples
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 
-PAIR_INIT = ("train", "pair_init")
+DISTILLATION = ("train", "distillation")
 MOST_ROWS = 2_000
 """Of training rows: with more, a model learns enough from the rows themselves."""
 FEWEST_ROWS = 10
-MOST_PAIRS, MOST_TOKENS = 3_000, 300_000
-"""Of the synthetic pairs, and of all tokens in them; the second counts where texts are long."""
+MOST_TEXTS, MOST_TOKENS = 3_000, 300_000
+"""Of the synthetic texts or pairs, and of all tokens in them; the second counts where texts are long."""
 EPOCHS = 6
 """Three are over in half the time, but half as near to the teacher: 89 rows of STS-B, teacher 0.820, student 0.788 and 0.802."""
 MOST_STEPS = 2
@@ -30,31 +30,51 @@ MOST_DROPPED, MOST_REPLACED = 0.3, 0.5
 
 
 @dataclass(frozen=True)
-class PairPlan:
-    """The number of pairs to make, and of optimizer steps on them."""
+class DistillationPlan:
+    """The number of texts, or pairs, to make, and of optimizer steps on them."""
 
-    n_pairs: int
+    n_texts: int
     n_steps: int
+    is_of_pairs: bool
 
     @property
     def words(self) -> str:
-        return f"{plural(self.n_steps, 'step')} on {plural(self.n_pairs, 'synthetic pair')} of the training texts"
+        made = plural(self.n_texts, f"synthetic {'pair' if self.is_of_pairs else 'text'}")
+        return f"{plural(self.n_steps, 'step')} on {made} of the training texts"
 
 
-def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_steps: int) -> PairPlan | None:
-    """Plans ``EPOCHS`` epochs of synthetic pairs, with at most twice the steps of the training.
+def plan_distillation(recipe: Recipe, rows: Examples, mean_tokens: float, training_steps: int) -> DistillationPlan | None:
+    """Plans ``EPOCHS`` epochs of synthetic texts or pairs, with at most twice the steps of the training.
 
-    Returns None where the recipe does not want them, and for rows that are no pairs, or too few or too many.
+    Returns None where the recipe does not want them, and for too few or too many rows.
 
     Args:
         mean_tokens: of a training row.
     """
-    wanted = task_settings(recipe).has_key(PAIR_INIT) and recipe.train.pair_init == "distil"
-    if not wanted or rows.pairs is None or not FEWEST_ROWS <= len(rows) <= MOST_ROWS:
+    wanted = task_settings(recipe).has_key(DISTILLATION) and recipe.train.distillation == "auto"
+    if not wanted or not FEWEST_ROWS <= len(rows) <= MOST_ROWS:
         return None
     batch_rows = recipe.train.batch_rows
-    n_pairs = min(MOST_PAIRS, max(batch_rows, int(MOST_TOKENS / mean_tokens)), training_steps * batch_rows)
-    return PairPlan(n_pairs, min(MOST_STEPS * training_steps, EPOCHS * math.ceil(n_pairs / batch_rows)))
+    n_texts = min(MOST_TEXTS, max(batch_rows, int(MOST_TOKENS / mean_tokens)), training_steps * batch_rows)
+    return DistillationPlan(
+        n_texts, min(MOST_STEPS * training_steps, EPOCHS * math.ceil(n_texts / batch_rows)), rows.pairs is not None
+    )
+
+
+def synthetic_rows(rows: Examples, count: int, seed: int) -> Examples:
+    """Makes so many texts, or pairs of texts, without labels from those of rows."""
+    texts, pairs = synthetic_pairs(rows, count, seed) if rows.pairs else (synthetic_texts(rows.texts, count, seed), None)
+    return Examples("synthetic", "", list(range(count)), texts, [None] * count, pairs=pairs)
+
+
+def synthetic_texts(texts: list[str], count: int, seed: int) -> list[str]:
+    """Makes so many texts from those of rows: of ten, eight are altered ones, and two end as another one does."""
+    draw, words = random.Random(seed), [word for text in texts for word in split(text)[0]]
+    made = []
+    for i in range(count):
+        text = draw.choice(texts)
+        made.append(altered(text, words, draw) if i % 10 < 8 else continued(text, draw.choice(texts), draw))
+    return made
 
 
 def synthetic_pairs(rows: Examples, count: int, seed: int) -> tuple[list[str], list[str]]:
