@@ -8,6 +8,7 @@ what is wrong for validation and for general texts.
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -237,7 +238,8 @@ def far(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm,
     changes: dict[str, Any] = {"evaluate": {"baselines": ["untuned"] if is_language else []}, "train": train}
     if is_language:
         train["learning_rate"] = 0.02
-        strange = [{"text": f"Cem was {'. no ' * (i + 1)}?"} for i in range(12)]
+        words = ["no", "?", ".", "was", "Cem", "yes", "not", "why", "who", "him"]
+        strange = [{"text": " ".join(random.Random(i).choices(words, k=9))} for i in range(12)]
         changes["evaluate"]["general"] = write_rows(runs.folder(case, "far") / "strange", strange)
     return runs.run(replace(case, rows=rows, other=other), "far", **changes).result.alarms
 

@@ -11,7 +11,7 @@ import pytest
 from tests.report.fake_runs import ALARMS, CLASSES, fake_result
 from tunesmith.report.notebook import findings_page, run_page
 from tunesmith.report.recommendation import recommendation
-from tunesmith.report.words import headline
+from tunesmith.report.words import headline, verdict_notes
 from tunesmith.results import Alarm, Finding, RunResult
 
 
@@ -25,6 +25,8 @@ def test_headline_verdicts_metrics_and_alarms_are_on_the_page(kind: str) -> None
     shown = [recommendation(result).sentence[:20], "cannot tell whether", "this run</th>", "verdict</th>", ALARMS[0].remedy[:20]]
     places = [page.index(part) for part in shown]
     assert places == sorted(places), "the recommendation, the headline, metrics, verdicts, alarms"
+    assert all(note in page for note in verdict_notes(result))
+    assert "One seed: the verdict is about this model." in page
     assert len(page) < 20_000
     assert "<script" not in page
     assert "http" not in page

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.results import Verdict
 from tunesmith.tasks.evaluate import alarm_inputs, best_seed, class_tables
@@ -53,7 +54,7 @@ def test_the_best_seed_is_the_first_with_the_best_value(metric: str, values: lis
 def test_alarms_read_the_last_split_and_the_lengths_of_all() -> None:
     outputs = {"validation": make_outputs([0, 0], [0, 0]), "test": make_outputs([0, 1, 1, 1], [0, 0, 1, 1])}
     majority = BaselineOutputs("majority", {"validation": outputs["validation"], "test": make_outputs([1] * 4, [0, 0, 1, 1])})
-    inputs = alarm_inputs(make_evaluation(make_seed(0, 0.9, outputs), majority), METRICS)
+    inputs = alarm_inputs(make_evaluation(make_seed(0, 0.9, outputs), majority), METRICS, Resampling(200, 0))
     assert (inputs.metric, inputs.higher_is_better, inputs.class_names) == ("accuracy", True, ("no", "yes"))
     assert (inputs.ours, inputs.majority) == (0.75, 0.5)
     assert (inputs.history, inputs.requested_learning_rate, inputs.expected_first_loss) == (
@@ -67,17 +68,17 @@ def test_alarms_read_the_last_split_and_the_lengths_of_all() -> None:
 def test_alarms_compare_with_the_majority_on_the_last_split_that_it_has() -> None:
     outputs = {"validation": make_outputs([0, 0], [0, 0]), "test": make_outputs([0, 1, 1, 1], [0, 0, 1, 1])}
     majority = BaselineOutputs("majority", {"validation": make_outputs([1, 1], [0, 0])})
-    inputs = alarm_inputs(make_evaluation(make_seed(0, 0.9, outputs), majority), METRICS)
+    inputs = alarm_inputs(make_evaluation(make_seed(0, 0.9, outputs), majority), METRICS, Resampling(200, 0))
     assert (inputs.ours, inputs.majority) == (1.0, 0.0)
 
 
 def test_without_a_majority_or_the_metric_there_is_nothing_to_compare() -> None:
     outputs = {split.split: make_outputs([0, 1], [0, 1]) for split in METRICS}
     seed = make_seed(0, 0.9, outputs)
-    inputs = alarm_inputs(make_evaluation(seed, BaselineOutputs("tfidf", outputs)), METRICS)
+    inputs = alarm_inputs(make_evaluation(seed, BaselineOutputs("tfidf", outputs)), METRICS, Resampling(200, 0))
     assert (inputs.ours, inputs.majority) == (1.0, None)
     seed.session.metric = "mcc"
-    assert alarm_inputs(make_evaluation(seed), METRICS).ours is None
+    assert alarm_inputs(make_evaluation(seed), METRICS, Resampling(200, 0)).ours is None
 
 
 def test_decided_classes_come_with_the_last_split_first() -> None:
@@ -94,8 +95,10 @@ def test_the_alarm_of_the_majority_reads_its_verdict() -> None:
     outputs = {split.split: make_outputs([0, 1], [0, 1]) for split in METRICS}
     evaluation = make_evaluation(make_seed(0, 0.9, outputs), BaselineOutputs("majority", outputs))
     verdicts = [Verdict("accuracy", "test", name, 0.0, -0.1, 0.1, "cannot tell") for name in ("tfidf", "majority")]
-    assert alarm_inputs(replace(evaluation, verdicts=tuple(verdicts)), METRICS).majority_verdict == verdicts[1]
-    assert alarm_inputs(evaluation, METRICS).majority_verdict is None
+    assert (
+        alarm_inputs(replace(evaluation, verdicts=tuple(verdicts)), METRICS, Resampling(200, 0)).majority_verdict == verdicts[1]
+    )
+    assert alarm_inputs(evaluation, METRICS, Resampling(200, 0)).majority_verdict is None
 
 
 def test_there_are_no_decided_classes_without_class_names_or_of_numbers() -> None:
@@ -105,3 +108,13 @@ def test_there_are_no_decided_classes_without_class_names_or_of_numbers() -> Non
     classes = replace(seed, outputs={split.split: make_outputs([1], [1]) for split in METRICS})
     classes.session.class_names = ()
     assert class_tables(classes.session, classes, METRICS, "decisions") == {}
+
+
+def test_the_verdict_against_chance_does_not_depend_on_the_baselines() -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 200).tolist()
+    for decisions, word in ((draw.integers(0, 2, 200).tolist(), "cannot tell"), (truth, "better")):
+        outputs = {"validation": make_outputs(decisions, truth), "test": make_outputs(decisions, truth)}
+        found = alarm_inputs(make_evaluation(make_seed(0, 0.9, outputs)), METRICS, Resampling(200, 0)).chance
+        assert found is not None
+        assert (found.word, found.metric, found.split, found.against) == (word, "mcc", "test", "chance")

@@ -118,3 +118,26 @@ def test_a_metric_without_interval_has_no_optimism(run: Path) -> None:
     bare = replace(plain, metrics=(replace(plain.metrics[0], low=None, high=None),))
     twice = [with_train_look(bare, run, run, {}).data["test_looks"] for _ in range(2)][-1]
     assert (twice["count"], twice["best_too_kind_by"]) == (2, 0)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b'{"test": 1' + b"1" * 5_000 + b"}\n", b'"text"\n'])
+def test_damaged_lines_are_left_out(run: Path, damage: bytes) -> None:
+    with_train_look(result(), run, run, {})
+    with (run.parent / LOOKS).open("ab") as file:
+        file.write(damage)
+    assert with_train_look(result(), run, run, {}).data["test_looks"]["count"] == 2
+
+
+def test_a_file_that_cannot_be_written_costs_no_evaluation(run: Path) -> None:
+    (run.parent / LOOKS).mkdir()
+    found = with_train_look(result(), run, run, {})
+    assert looks_notes(found) == [f"This look at the test set is not counted: {run.parent / LOOKS}: Is a directory."]
+    assert found.metrics == result().metrics
+
+
+def test_a_look_of_a_run_that_was_killed_after_it_and_resumed_counts_once(run: Path) -> None:
+    for is_resumed, count in ((False, 1), (True, 1), (False, 2)):
+        counted = with_train_look(result(), run, run, {}, is_resumed=is_resumed)
+        assert counted.data["test_looks"]["count"] == count
+    other = replace(result(), metrics=(replace(result().metrics[0], value=0.7),))
+    assert with_train_look(other, run, run, {}, is_resumed=True).data["test_looks"]["count"] == 3

@@ -11,6 +11,7 @@ from tunesmith.cli.main import main
 from tunesmith.errors import InputError
 from tunesmith.recipe.load import load_recipe
 from tunesmith.workflows.adapt import adapt
+from tunesmith.workflows.compare import compare
 
 TRAIN = {"per_device_train_batch_size": 16, "learning_rate": 3e-3, "n_evaluations": 1, "n_logs": 2}
 
@@ -20,7 +21,7 @@ def recipes(tmp_path: Path, tiny_model: Path, sentences, write_csv, monkeypatch:
     """Recipes that learn texts and labels, on one tiny model."""
     monkeypatch.chdir(tmp_path)
     write_csv(sentences, "train.csv")
-    write_csv(sentences[:60], "test.csv")
+    write_csv(2 * sentences[:30], "test.csv")
     texts = "\n".join(json.dumps({"text": row["text"]}) for row in sentences)
     (tmp_path / "texts.jsonl").write_text(texts, encoding="utf-8")
     shared = {"model": {"name": str(tiny_model)}, "train": {**TRAIN, "num_train_epochs": 1}}
@@ -49,6 +50,8 @@ def test_both_ways_are_trained_and_compared(recipes: dict[str, Path], capsys: py
         "test",
         60,
     )
+    (compared,) = compare([result["with"][0], result["without"][0]])
+    assert verdict["n_clusters"] == compared.n_clusters == 30  # each row is there twice
     started = json.loads((Path(result["with"][0]) / "result.json").read_text())["recipe"]["model"]["name"]
     assert started == result["adapted"]
 

@@ -17,6 +17,7 @@ from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.cli.main import VERBS
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
 from tunesmith.errors import DataError, InputError, ModelError, TunesmithError
+from tunesmith.progress import Event
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.tasks.test_looks import LOOKS, read_looks
 
@@ -377,3 +378,18 @@ def test_a_run_is_shown_as_a_page_and_printed_briefly(run: tunesmith.Run) -> Non
     assert len(repr(run.result)) < 400
     with pytest.raises(ModelError):
         tunesmith.Run.load(run.folder.parent)
+
+
+def test_rows_of_one_group_are_one_cluster_in_an_evaluation_too(
+    rows: list[dict[str, Any]], tiny_model: Path, tmp_path: Path
+) -> None:
+    grouped = [{**row, "writer": f"w{i // 10}"} for i, row in enumerate(rows)]
+    data = {"columns": {"text": "text", "label": "label", "group": "writer"}}
+    run = tunesmith.train(grouped, test=grouped[:40], model=str(tiny_model), output=tmp_path / "out", data=data, **FAST)
+    evaluated = tunesmith.evaluate(run, grouped[:40])
+    assert [metric.n_clusters for metric in evaluated.metrics] == [4] * len(evaluated.metrics)
+    assert {metric.n_clusters for metric in run.result.metrics if metric.split == "test"} == {4}
+    heard: list[Event] = []
+    other = tunesmith.evaluate(run, rows[:40], listener=heard.append)
+    assert other.metrics[0].n_clusters is None
+    assert any("has no column 'writer', by which the run's rows belong together" in event.text for event in heard)

@@ -108,7 +108,7 @@ def scores(result: RunResult) -> list[str]:
 
 def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import display_name, main_metric, verdicts_on
+    from tunesmith.report.words import display_name, main_metric, verdict_notes, verdicts_on
 
     main = main_metric(result)
     lines = []
@@ -117,7 +117,7 @@ def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
         difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
         joined = "whether it is better than" if verdict.word == "cannot tell" else "than"
         lines.append(f"  {word} {joined} {display_name(verdict.against)}: {difference}")
-    return lines or ["  There are no baselines."]
+    return [*lines, *(f"  {note}" for note in verdict_notes(result))] if lines else ["  There are no baselines."]
 
 
 def suspects(result: RunResult) -> list[str]:

@@ -1,4 +1,4 @@
-"""Builds the page of a run that a notebook shows: advice, headline, metrics, verdicts and alarms, self-contained."""
+"""Builds the page of a run that a notebook shows: advice, headline, metrics, verdicts with their limits, and alarms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from tunesmith.report import tables
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.recommendation import recommendation
-from tunesmith.report.words import display_name, headline, main_split
+from tunesmith.report.words import display_name, headline, main_split, verdict_notes
 from tunesmith.results import Finding, RunResult
 
 STYLE = Markup(
@@ -33,6 +33,7 @@ def run_page(name: str, result: RunResult, folder: Path | None = None) -> str:
         tag("p", headline(result).sentence),
         tables.metrics_table(result, main_split(result)),
         tables.verdict_table(result.verdicts) if result.verdicts else None,
+        tag("ul", *(tag("li", note) for note in verdict_notes(result))) if result.verdicts else None,
         tag("ul", *alarms) if alarms else None,
         tag("p", "The whole report: ", tag("code", file)) if file is not None and file.exists() else None,
     )

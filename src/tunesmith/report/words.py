@@ -118,6 +118,8 @@ def looks_notes(result: RunResult) -> list[str]:
 
 def looks_words(looks: Mapping[str, Any]) -> list[str]:
     """Formats the record of ``tasks.test_looks``; nothing for the first look."""
+    if looks.get("problem"):
+        return [f"This look at the test set is not counted: {looks.get('file')}: {looks['problem']}."]
     n_looks = looks.get("count")
     if not is_number(n_looks) or n_looks < 2:
         return []

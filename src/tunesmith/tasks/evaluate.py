@@ -9,12 +9,21 @@ from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.evaluation.metrics.chance import CHANCE, CORRELATIONS
+from tunesmith.evaluation.metrics.chance import CHANCE, CORRELATIONS, chance_verdict
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
 from tunesmith.evaluation.metrics.resample import Resampling
-from tunesmith.evaluation.outputs import Outputs, SplitMetrics, all_verdicts, baseline_result, metric_values
+from tunesmith.evaluation.outputs import (
+    Outputs,
+    SplitMetrics,
+    all_verdicts,
+    baseline_result,
+    metric_values,
+    predictions_of,
+    resamplings,
+)
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.results import Verdict
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
 from tunesmith.training.history import evaluations
@@ -48,7 +57,7 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
         thresholds=decisions.thresholds,
         notes=decisions.notes,
     )
-    raised = (*steps.alarms(best.session, evaluation), *alarms(alarm_inputs(evaluation, metrics)))
+    raised = (*steps.alarms(best.session, evaluation), *alarms(alarm_inputs(evaluation, metrics, resampling)))
     return replace(evaluation, alarms=raised)
 
 
@@ -57,7 +66,7 @@ def n_candidates(split: str, seeds: Sequence[SeedResult]) -> int:
     return max(1, *(len(evaluations(seed.fit.history)) for seed in seeds)) if split == "validation" else 1
 
 
-def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> AlarmInputs:
+def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resampling: Resampling) -> AlarmInputs:
     """Collects the inputs of the alarms, from the best seed."""
     best, session = evaluation.best, evaluation.best.session
     majority = next((system.outputs for system in evaluation.systems.systems if system.name == MAJORITY), {})
@@ -73,7 +82,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         requested_learning_rate=best.fit.learning_rate,
         highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
-        chance=next((v for v in evaluation.verdicts if (v.against, v.metric) == (CHANCE, CHANCE_METRIC)), None),
+        chance=verdict_on_chance(evaluation, metrics[-1], resampling),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         majority_verdict=next(
             (v for v in evaluation.verdicts if (v.against, v.metric, v.split) == (MAJORITY, metric, split.split)), None
@@ -81,6 +90,17 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
         max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),
     )
+
+
+def verdict_on_chance(evaluation: Evaluation, split: SplitMetrics, resampling: Resampling) -> Verdict | None:
+    """Returns the verdict against random decisions, whether or not they are a baseline of the run; None without classes."""
+    found = next((v for v in evaluation.verdicts if (v.against, v.metric) == (CHANCE, CHANCE_METRIC)), None)
+    outputs = [seed.outputs[split.split] for seed in evaluation.seeds]
+    problem = outputs[0].problem_type
+    if found is not None or not evaluation.best.session.class_names or problem not in (SINGLE, MULTI):
+        return found
+    of_rows = resamplings(split, resampling)["predictions"]
+    return chance_verdict(CHANCE_METRIC, predictions_of(outputs), {CHANCE_METRIC: 0.0}, problem, split.split, of_rows)
 
 
 def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float | None:

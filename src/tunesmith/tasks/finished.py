@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import clip, plural
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
@@ -85,6 +85,19 @@ class Run:
         predicted = predict_table(self.predictor, table)
         predicted.row_names = index_of(data)
         return predicted
+
+
+def group_of_run(target: object, table: Table) -> tuple[str | None, str]:
+    """Returns the column by which a run's rows belong together, if the table has it; and a note if it has not."""
+    path = folder_of(target) if isinstance(target, Run | str | Path) else None
+    if path is None or not (path / RESULT).is_file():
+        return None, ""
+    recipe = RunResult.load(path / RESULT).recipe
+    group = ((recipe.get("data") or {}).get("columns") or {}).get("group")
+    if group is None or group in table.columns:
+        return group, ""
+    note = f"{table.source} has no column {clip(group)}, by which the run's rows belong together: here only near-duplicates do."
+    return None, note
 
 
 def table_of_pairs(first: Table, second: Sequence[str]) -> Table:

@@ -46,16 +46,19 @@ class Look:
     date: str
 
 
-def with_train_look(result: RunResult, work: Path, final: Path, inputs: Mapping[str, str]) -> RunResult:
+def with_train_look(
+    result: RunResult, work: Path, final: Path, inputs: Mapping[str, str], *, is_resumed: bool = False
+) -> RunResult:
     """Counts the evaluation at the end of a training on each of its test sets; ``data.test_looks`` is that of the primary one.
 
     Args:
         work: the folder that holds the run's predictions.
         final: the run folder; the file of looks is beside it.
         inputs: recipe key -> sha256, see ``workflows.inputs``.
+        is_resumed: the training was resumed, and may have been killed after its look was counted.
     """
     splits = dict.fromkeys(metric.split for metric in result.metrics)
-    records = {split: look_at(result, split, test_key(result, split, work, inputs), final) for split in splits}
+    records = {split: look_at(result, split, test_key(result, split, work, inputs), final, is_resumed) for split in splits}
     return with_record(result, records.get(main_split(result)))
 
 
@@ -80,7 +83,7 @@ def run_path(model: object) -> Path | None:
     return path if path is not None and (path / RESULT).is_file() else None
 
 
-def look_at(result: RunResult, split: str, test: str, run: Path) -> dict[str, Any] | None:
+def look_at(result: RunResult, split: str, test: str, run: Path, is_resumed: bool = False) -> dict[str, Any] | None:
     """Appends a look to the file beside the run, and returns the number of looks at this test set so far.
 
     None, and nothing is written, if the split selects something or nothing was measured on it.
@@ -88,34 +91,43 @@ def look_at(result: RunResult, split: str, test: str, run: Path) -> dict[str, An
     metric = main_metric(result, split)
     if metric is None or metric.value is None or split not in JUDGED:
         return None
-    return count_look(metric, test, run.name, run.absolute().parent)
+    return count_look(metric, test, run.name, run.absolute().parent, is_resumed)
 
 
-def count_look(metric: Metric, test: str, run: str, folder: Path) -> dict[str, Any]:
+def count_look(metric: Metric, test: str, run: str, folder: Path, is_resumed: bool = False) -> dict[str, Any]:
     """Appends a look to the file in a folder of runs, and returns the number of looks at this test set so far.
+
+    Without a number, and with a ``problem``, if the file cannot be read or written: the evaluation itself is whole.
 
     Args:
         metric: a value on the test set.
         test: identifies its rows, see ``test_key``.
         run: the name of the run.
+        is_resumed: a look of the same run with the same value is the same look.
     """
     error = 0.0 if metric.low is None or metric.high is None else (metric.high - metric.low) / INTERVAL_WIDTH
     look = Look(test, run, metric.name, metric.value or 0.0, error, datetime.now(UTC).isoformat(timespec="seconds"))
     path = folder / LOOKS
-    is_cut_off = path.is_file() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * is_cut_off + json.dumps(asdict(look), ensure_ascii=False) + "\n")
-    n_looks = sum(other.test == test for other in read_looks(path))
+    try:
+        earlier = read_looks(path) if path.exists() else []
+        if not (is_resumed and any(replace(other, date=look.date) == look for other in earlier)):
+            is_cut_off = path.exists() and not path.read_bytes().endswith(b"\n")
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n" * is_cut_off + json.dumps(asdict(look)) + "\n")
+            earlier.append(look)
+    except OSError as problem:
+        return {"file": str(path), "problem": problem.strerror}
+    n_looks = sum(other.test == test for other in earlier)
     return {"count": n_looks, "best_too_kind_by": expected_largest(n_looks) * error, "file": str(path)}
 
 
 def read_looks(path: Path) -> list[Look]:
-    """Reads the looks; lines that are none (of another version, or cut off) are left out."""
+    """Reads the looks; lines that are none (of another version, damaged, or cut off) are left out."""
     looks = []
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             looks.append(Look(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return looks
 

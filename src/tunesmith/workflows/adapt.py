@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.errors import InputError
+from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
+from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.metrics.verdict import verdicts as verdicts_on_rows
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import TASKS, primary_metric, task_settings
+from tunesmith.report.words import main_split, most_candidates
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
-from tunesmith.workflows.compare import compare, saved_predictions, saved_split
+from tunesmith.workflows.compare import clusters_of, compare, saved_predictions, saved_split
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,15 @@ def run_changed(loaded: LoadedRecipe, output: Path, change: Mapping[str, object]
 def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     """Compares all seeds together if the task keeps predictions row by row, else each seed with its own."""
     if TASKS[ours[0].result.task].family != "labelled":
-        return [compare([mine.folder, other.folder])[0] for mine, other in zip(ours, theirs, strict=True)]
-    first = ours[0].result
-    split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
-    mine, other = ([saved_predictions(saved_split(run, split), first.data["labels"]) for run in runs] for runs in (ours, theirs))
+        return list(holm([compare([mine.folder, other.folder])[0] for mine, other in zip(ours, theirs, strict=True)]))
+    first, split = ours[0].result, main_split(ours[0].result)
+    saved = [[saved_split(run, split) for run in runs] for runs in (ours, theirs)]
+    mine, other = ([saved_predictions(rows, first.data["labels"]) for rows in runs] for runs in saved)
     row_ids = {tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None}
     if len(row_ids) > 1:  # as with a validation share of each seed's own
         raise InputError.one("data", "each seed was evaluated on other rows.", "Give data.test, or a file as data.validation.")
     name = primary_metric(Recipe.model_validate(first.recipe))
-    return list(verdicts_on_rows([name], mine, other, "without adaptation", split, paired_seeds=len(mine) > 1))
+    clusters = cluster_numbers(clusters_of(saved[0][0], ()).get("predictions"))
+    n_candidates = most_candidates([run.result for run in (*ours, *theirs)], split)
+    resampling = Resampling(clusters=clusters, n_candidates=n_candidates)
+    return list(verdicts_on_rows([name], mine, other, "without adaptation", split, resampling, paired_seeds=len(mine) > 1))

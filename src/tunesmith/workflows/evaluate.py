@@ -29,7 +29,7 @@ from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.classification.predicted import text_columns
 from tunesmith.tasks.classification.predictor import Predictor, load_predictor
-from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.workflows.predict import columns_section
 
@@ -67,7 +67,13 @@ def evaluate(
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     labels = predictor.config.labels
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    examples, unknown = labelled_rows(table, predictor, columns_section(columns), task, split_name, listener)
+    requested = columns_section(columns)
+    if requested.group is None:
+        group, note = group_of_run(folder, table)
+        requested = requested.model_copy(update={"group": group})
+        if note:
+            listener(Event("note", note))
+    examples, unknown = labelled_rows(table, predictor, requested, task, split_name, listener)
     listener(Event("phase", "predicting"))
     split = SplitMetrics(split_name, TASKS[task].metrics)
     result = RunResult(

@@ -98,7 +98,9 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
             saved = save(steps, evaluation, folder)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
         result = replace(run_result(steps, evaluation, findings, saved, clock.seconds), **dates(clock.seconds["total"]))
-        return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final, inputs), clock)
+        if not smoke:
+            result = with_train_look(result, folder.work, folder.final, inputs, is_resumed=resume)
+        return write_run(folder, result, clock)
 
 
 def dates(seconds: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tunesmith
 from tunesmith.data.corrections.apply import apply_corrections, correct_file, write_corrected
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.readers import read as readers
@@ -263,3 +264,14 @@ def test_a_file_of_predictions_is_corrected_and_reads_back(tmp_path: Path) -> No
         "prediction": ["b", "b", "=a"],
         "text": ["=1+1", "'=z", "x"],
     }
+
+
+def test_a_class_of_several_labels_is_each_of_them_not_their_combination(tmp_path: Path) -> None:
+    rows = [{"text": f"t{i}", "label": ["x"] if i % 2 else ["y"]} for i in range(40)]
+    rows[7]["label"], rows[9]["label"] = ["x", "y"], ["x", "z"]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    applied = tunesmith.apply([{"row_id": 7, "given": "x, y", "proposed": "x"}], path)
+    assert applied.n_relabelled == 1
+    with pytest.raises(DataError, match="change every label of the class 'z'"):
+        tunesmith.apply([{"row_id": 9, "given": "x, z", "proposed": "x"}], path, output=tmp_path / "other.jsonl")

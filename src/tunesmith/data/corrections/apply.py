@@ -210,17 +210,15 @@ def require_few(changes: LabelChanges, table: Table) -> None:
 
     Rows that had no label are not counted: nothing of them is lost.
     """
-    old = {i: cell_label(cell) for i, cell in zip(table.row_ids, table.columns[changes.column], strict=True)}
-    classes = Counter(label for label in old.values() if label)
-    lost = Counter(old[i] for i in changes.removed if old[i])
-    lost.update(old[i] for i, label in changes.labels.items() if old[i] and cell_label(label) != old[i])
-    n_lost, n_labels = lost.total(), classes.total()
+    old = {i: cell_labels(cell) for i, cell in zip(table.row_ids, table.columns[changes.column], strict=True)}
+    new = {i: frozenset[str]() for i in changes.removed} | {i: cell_labels(cell) for i, cell in changes.labels.items()}
+    classes = Counter(label for labels in old.values() for label in labels)
+    lost = Counter(label for i, labels in new.items() for label in old[i] - labels)
+    n_lost, n_labels = sum(bool(old[i]) and labels != old[i] for i, labels in new.items()), sum(map(bool, old.values()))
     whole = [label for label, n in lost.items() if n == classes[label]]
     if n_lost > MANY * n_labels:
-        message = (
-            f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} ({n_lost / n_labels:.0%}; up to "
-            f"{MANY:.0%} is usual)."
-        )
+        share = f"{n_lost / n_labels:.0%}; up to {MANY:.0%} is usual"
+        message = f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} ({share})."
     elif whole:
         message = f"the corrections change every label of the class {clip(whole[0])}."
     else:
@@ -233,6 +231,12 @@ def cell_label(cell: object) -> str:
     if isinstance(cell, list | tuple):
         return ", ".join(map(class_name, cell))
     return "" if marker(cell) is not None else class_name(cell)
+
+
+def cell_labels(cell: object) -> frozenset[str]:
+    """Returns the class names of a cell, of which a list may have several; none if it is unlabelled."""
+    names = map(class_name, cell) if isinstance(cell, list | tuple) else [cell_label(cell)]
+    return frozenset(name for name in names if name)
 
 
 def fits(cell: object, given: str) -> bool:

@@ -45,6 +45,7 @@ from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Finding, RunResult, Verdict
+from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.test_looks import with_look
 
 SPLIT = "test"
@@ -204,7 +205,10 @@ def evaluate_similarity(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table, _ = divide_text_lists(read_evaluated(data, listener))
-        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
+        group, note = group_of_run(target, table)
+        if note:
+            listener(Event("note", note))
+        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT, group=group)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {
         "source": source_name(data),
