@@ -195,7 +195,7 @@ def test_a_template_with_nested_loops_is_refused(
     (tmp_path / "slow.jinja").write_text(LOOPS + templates.CHATML, encoding="utf-8")
     rows = [{"messages": messages(i)} for i in range(20)]
     text = check(tmp_path, capsys, rows, static=False, sft={"chat_template": "slow.jinja"})
-    assert "sft.chat_template slow.jinja: rendering 1 conversations takes more than 0 seconds" in text
+    assert "sft.chat_template slow.jinja: rendering 1 conversation takes more than 0 seconds" in text
     assert "Remove the nested loops" in text
 
 

@@ -74,6 +74,7 @@ def test_imbalance_rare_and_missing_labels() -> None:
     findings = found(train, test=examples(["x", "y"], [0, 1], "test"), labels=labels)
     assert "The largest has 30 times the rows of the smallest (c)." in findings["labels"].summary
     assert findings["rare_labels"].summary == "2 classes have fewer than 5 training rows: b: 2, c: 1."
+    assert [row["row_id"] for row in findings["rare_labels"].rows] == [30, 31, 32]
     assert findings["missing_labels_test"].summary == "1 of 3 classes have no row in test and are not measured on test: c."
 
 

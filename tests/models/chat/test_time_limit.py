@@ -42,7 +42,7 @@ def test_nested_loops_end_in_an_error(short_limit: None, byte_tokenizer, called)
     tokenizer = byte_tokenizer()
     turns = [{"role": "user", "content": "?"}]
     said = called(lambda: outcome(lambda: tokenizer.apply_chat_template(turns, chat_template=LOOPS, tokenize=False)))
-    assert "chat template: rendering 1 conversations takes more than 0 seconds. Remove the nested loops" in str(said)
+    assert "chat template: rendering 1 conversation takes more than 0 seconds. Remove the nested loops" in str(said)
     assert called(lambda: outcome(lambda: "fast")) == "fast"
 
 

@@ -111,7 +111,14 @@ def check_labels(rows: Rows) -> Iterator[Finding]:
     if rare:
         shown = listed(f"{name}: {counts[name]}" for name in rare)
         summary = f"{plural(len(rare), 'class', 'has', 'have')} fewer than {FEW_ROWS} training rows: {shown}."
-        yield Finding("rare_labels", summary, sum(counts[name] for name in rare), remedy="Add rows, or merge these classes.")
+        own = {rows.labels.names.index(name) for name in rare}
+        listed_rows = tuple(
+            {"row_id": row_id, "split": "train", "reason": f"labelled {label_words(label, rows.labels)}"}
+            for row_id, label in zip(train.row_ids, train.labels, strict=True)
+            if own & (set(np.flatnonzero(label).tolist()) if isinstance(label, tuple) else {label})
+        )
+        remedy = "Add rows, or merge these classes."
+        yield Finding("rare_labels", summary, len(listed_rows), rows=listed_rows[:LISTED_ROWS], remedy=remedy)
 
 
 def check_missing(rows: Rows) -> Iterator[Finding]:

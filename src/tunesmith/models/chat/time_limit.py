@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import ModelError
 
 SLOWEST_SECONDS, SECONDS_A_CONVERSATION = 5.0, 0.05
@@ -81,7 +82,10 @@ def within_time(render: Callable[[], T], where: str = "chat template", conversat
             WATCH.end()
     except TooSlow:
         WATCH.end()
-        message, cause = f"rendering {conversations:,} conversations takes more than {seconds:.0f} seconds.", "the nested loops"
+        message, cause = (
+            f"rendering {plural(conversations, 'conversation')} takes more than {seconds:.0f} seconds.",
+            "the nested loops",
+        )
     except RecursionError:
         message, cause = "rendering is nested too deeply, as by a macro that calls itself.", "such a macro"
     except MemoryError:
