@@ -67,12 +67,7 @@ def evaluate(
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     labels = predictor.config.labels
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    requested = columns_section(columns)
-    if requested.group is None:
-        group, note = group_of_run(folder, table)
-        requested = requested.model_copy(update={"group": group})
-        if note:
-            listener(Event("note", note))
+    requested = with_group(columns_section(columns), folder, table, listener)
     examples, unknown = labelled_rows(table, predictor, requested, task, split_name, listener)
     listener(Event("phase", "predicting"))
     split = SplitMetrics(split_name, TASKS[task].metrics)
@@ -91,6 +86,16 @@ def evaluate(
         },
     )
     return with_look(result, data, folder)
+
+
+def with_group(requested: ColumnsSection, folder: Path, table: Table, listener: Listener) -> ColumnsSection:
+    """Adds the column by which the run's rows belong together, unless another one is requested."""
+    if requested.group is not None:
+        return requested
+    group, note = group_of_run(folder, table)
+    if note:
+        listener(Event("note", note))
+    return requested.model_copy(update={"group": group})
 
 
 def labelled_rows(

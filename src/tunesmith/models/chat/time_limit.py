@@ -82,10 +82,8 @@ def within_time(render: Callable[[], T], where: str = "chat template", conversat
             WATCH.end()
     except TooSlow:
         WATCH.end()
-        message, cause = (
-            f"rendering {plural(conversations, 'conversation')} takes more than {seconds:.0f} seconds.",
-            "the nested loops",
-        )
+        message = f"rendering {plural(conversations, 'conversation')} takes more than {seconds:.0f} seconds."
+        cause = "the nested loops"
     except RecursionError:
         message, cause = "rendering is nested too deeply, as by a macro that calls itself.", "such a macro"
     except MemoryError:
