@@ -13,6 +13,7 @@ from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, ModelError
+from tunesmith.report.words import part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT, require_finished
 
@@ -92,9 +93,10 @@ def group_of_run(target: object, table: Table) -> tuple[str | None, str]:
     path = folder_of(target) if isinstance(target, Run | str | Path) else None
     if path is None or not (path / RESULT).is_file():
         return None, ""
-    recipe = RunResult.load(path / RESULT).recipe
-    group = ((recipe.get("data") or {}).get("columns") or {}).get("group")
-    if group is None or group in table.columns:
+    group = part(RunResult.load(path / RESULT).recipe, "data", "columns").get("group")
+    if not isinstance(group, str):
+        return None, ""
+    if group in table.columns:
         return group, ""
     note = f"{table.source} has no column {clip(group)}, by which the run's rows belong together: here only near-duplicates do."
     return None, note
