@@ -43,6 +43,24 @@ def test_a_template_with_gaps_does_not_link_everything() -> None:
     assert np.bincount(row_clusters(rows, groups=["one"] * 200 + [str(i) for i in range(100)])).max() >= 200
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "Please book flight {} from Oslo to Rome for me and my family, thank you.",
+        "Classify the sentiment of the following customer review as positive, negative or neutral. Review: {}",
+        "Translate the following English word into German: {}",
+    ],
+)
+def test_texts_that_share_a_frame_alone_are_not_one_cluster(frame: str) -> None:
+    rows = [frame.format(text(i)[:12]) for i in range(300)]
+    assert np.bincount(row_clusters([*rows, rows[0]])).max() <= 30
+
+
+def test_variants_in_a_frame_are_clusters() -> None:
+    rows = [f"Classify the sentiment of this review as positive or negative: {row}" for row in variants(5, 40)]
+    assert np.bincount(row_clusters(rows)).tolist() == [40] * 5
+
+
 def variants(n_texts: int, n_variants: int) -> list[str]:
     """Texts of 16 words, each so many times with one word replaced by a new one."""
     rows = []

@@ -389,7 +389,7 @@ def test_rows_of_one_group_are_one_cluster_in_an_evaluation_too(
     evaluated = tunesmith.evaluate(run, grouped[:40])
     assert [metric.n_clusters for metric in evaluated.metrics] == [4] * len(evaluated.metrics)
     assert {metric.n_clusters for metric in run.result.metrics if metric.split == "test"} == {4}
-    heard: list[Event] = []
-    other = tunesmith.evaluate(run, rows[:40], listener=heard.append)
+    events: list[Event] = []
+    other = tunesmith.evaluate(run, rows[:40], listener=events.append)
     assert other.metrics[0].n_clusters is None
-    assert any("has no column 'writer', by which the run's rows belong together" in event.text for event in heard)
+    assert any("has no column 'writer', by which the run's rows belong together" in event.text for event in events)

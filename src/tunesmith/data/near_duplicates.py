@@ -242,13 +242,18 @@ def bucket_pairs(order: Array, keys: Array) -> Iterator[tuple[Array, Array]]:
         yield order[starts[crowded]], order[crowded]
 
 
+def shingle_sets(texts: Sequence[str]) -> list[frozenset[int]]:
+    """Returns the hashes of each text's shingles."""
+    return [frozenset(shingle_hashes([text])[0].tolist()) for text in texts]
+
+
 def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
     """Computes the Jaccard overlap of the shingle sets of each pair (P)."""
     overlaps = np.empty(len(first))
 
     @lru_cache(maxsize=100_000)
     def shingles(i: int) -> frozenset[int]:
-        return frozenset(shingle_hashes([texts[i]])[0].tolist())
+        return shingle_sets([texts[i]])[0]
 
     for position, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         a, b = shingles(i), shingles(j)

@@ -5,13 +5,14 @@ Splits keep the rows of a cluster on one side, and intervals draw them together.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, exact_overlap, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates, shingle_sets
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.table import Examples
 
@@ -20,8 +21,11 @@ MOST_SHARE, MOST_ROWS = 0.1, 10
 with several gaps form chains, at whose ends they share little; in larger clusters a larger overlap is then asked for."""
 THRESHOLDS = (THRESHOLD, 0.8, 0.9, 1.1)
 """Overlaps that are tried in turn after ``RELATED``; above 1 only equal texts are linked."""
-VARIANTS, SAMPLED_PAIRS = 0.5, 300
-"""A larger cluster in which this share of so many pairs overlap by ``RELATED`` has variants of one text, and stays."""
+VARIANTS, SAMPLED_PAIRS, SAMPLED_TEXTS = 0.5, 300, 300
+"""A larger cluster in which this share of so many pairs overlap by ``RELATED``, without the frame, has variants of one text."""
+FRAME = 0.98
+"""Shingles in this share of a cluster's texts are their frame: an instruction before each, or a template with one gap. Variants
+of one text differ in many places, so that few of its shingles are in all of them."""
 
 
 def row_clusters(
@@ -74,15 +78,22 @@ def divide_chains(near: NearDuplicates, texts: Sequence[str], pairs: Sequence[st
 
 
 def are_variants(members: Array, near: NearDuplicates, texts: Sequence[str], pairs: Sequence[str] | None) -> bool:
-    """Tells whether at least ``VARIANTS`` of the pairs of these texts overlap by ``RELATED``; of many, a sample is drawn."""
+    """Tells whether at least ``VARIANTS`` of the pairs of these texts overlap by ``RELATED`` outside their frame.
+
+    Of many texts, and of their pairs, a sample is drawn.
+    """
     if len(members) < 2:
         return True
-    rows = near.first_row[members].tolist()
-    keys = text_keys([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
     draw = np.random.default_rng(0)
-    first = draw.integers(len(members), size=SAMPLED_PAIRS)
-    second = (first + draw.integers(1, len(members), size=SAMPLED_PAIRS)) % len(members)
-    return bool((exact_overlap(keys, first, second) >= RELATED).mean() >= VARIANTS)
+    chosen = draw.permutation(members)[:SAMPLED_TEXTS]
+    rows = near.first_row[chosen].tolist()
+    shingles = shingle_sets(text_keys([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows]))
+    counts = Counter(shingle for own in shingles for shingle in own)
+    own = [{shingle for shingle in shingles_of if counts[shingle] < FRAME * len(rows)} for shingles_of in shingles]
+    first = draw.integers(len(rows), size=SAMPLED_PAIRS)
+    second = (first + draw.integers(1, len(rows), size=SAMPLED_PAIRS)) % len(rows)
+    pairs_of_sets = [(own[i], own[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
+    return sum(len(a & b) >= RELATED * max(1, len(a | b)) for a, b in pairs_of_sets) >= VARIANTS * SAMPLED_PAIRS
 
 
 def example_clusters(rows: Examples, near: NearDuplicates | None = None) -> Array:

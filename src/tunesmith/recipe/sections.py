@@ -283,7 +283,7 @@ class TrainSection(Section):
     head_init: Literal["linear", "random"] = "linear"
     """How a new head starts: as a linear model of the untuned model's vectors (linear probing, then fine-tuning), or random."""
     distillation: Literal["auto", "none"] = "auto"
-    """auto: a new model of at most 2,000 pairs, or texts of clear classes, first learns from a linear model of embeddings."""
+    """auto: a new model of at most 2,000 pairs, or of texts of clear classes (with head_init: linear), is first distilled."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Class weights in the loss; balanced is n / (K * n_c), as in scikit-learn."""
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)

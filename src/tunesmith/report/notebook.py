@@ -7,7 +7,7 @@ from pathlib import Path
 from tunesmith.report import tables
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.recommendation import recommendation
-from tunesmith.report.words import display_name, headline, main_split, verdict_notes
+from tunesmith.report.words import display_name, headline, looks_notes, main_split, verdict_notes
 from tunesmith.results import Finding, RunResult
 
 STYLE = Markup(
@@ -27,13 +27,14 @@ def run_page(name: str, result: RunResult, folder: Path | None = None) -> str:
         folder: of the run, to name its report; None for an evaluation, which has none.
     """
     alarms = [tag("li", tag("strong", "⚠ ", alarm.message), " ", alarm.remedy) for alarm in result.alarms]
+    notes = verdict_notes(result) or looks_notes(result)
     file = None if folder is None else folder / "report.html"
     content = (
         tag("p", tag("strong", name, ": "), recommendation(result).sentence),
         tag("p", headline(result).sentence),
         tables.metrics_table(result, main_split(result)),
         tables.verdict_table(result.verdicts) if result.verdicts else None,
-        tag("ul", *(tag("li", note) for note in verdict_notes(result))) if result.verdicts else None,
+        tag("ul", *(tag("li", note) for note in notes)) if notes else None,
         tag("ul", *alarms) if alarms else None,
         tag("p", "The whole report: ", tag("code", file)) if file is not None and file.exists() else None,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import clip, plural
+from tunesmith.data.columns import find_column
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
@@ -93,11 +94,13 @@ def group_of_run(target: object, table: Table) -> tuple[str | None, str]:
     path = folder_of(target) if isinstance(target, Run | str | Path) else None
     if path is None or not (path / RESULT).is_file():
         return None, ""
-    group = part(RunResult.load(path / RESULT).recipe, "data", "columns").get("group")
+    result = RunResult.load(path / RESULT)
+    group = part(result.data, "columns").get("group") or part(result.recipe, "data", "columns").get("group")
     if not isinstance(group, str):
         return None, ""
-    if group in table.columns:
-        return group, ""
+    column = find_column(table, group)
+    if column is not None:
+        return column, ""
     note = f"{table.source} has no column {clip(group)}, by which the run's rows belong together: here only near-duplicates do."
     return None, note
 

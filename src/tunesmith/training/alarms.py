@@ -158,7 +158,7 @@ def still_improving(inputs: AlarmInputs) -> Alarm | None:
 def not_above_chance(inputs: AlarmInputs) -> Alarm | None:
     """Detects predictions that cannot be told from random ones, by MCC, which no system that ignores the text can raise."""
     found = inputs.chance
-    if found is None or found.word == "better":
+    if found is None or found.word == "better" or found.n_clusters == 1:
         return None
     value = "undefined" if found.difference is None else with_interval(found.difference, found.low, found.high)
     return Alarm(

@@ -273,5 +273,7 @@ def test_a_class_of_several_labels_is_each_of_them_not_their_combination(tmp_pat
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     applied = tunesmith.apply([{"row_id": 7, "given": "x, y", "proposed": "x"}], path)
     assert applied.n_relabelled == 1
+    kept = tunesmith.apply([{"row_id": 9, "given": "x, z", "proposed": "z, y"}], path, output=tmp_path / "kept.jsonl")
+    assert kept.n_relabelled == 1
     with pytest.raises(DataError, match="change every label of the class 'z'"):
         tunesmith.apply([{"row_id": 9, "given": "x, z", "proposed": "x"}], path, output=tmp_path / "other.jsonl")

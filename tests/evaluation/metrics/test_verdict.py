@@ -17,7 +17,7 @@ from tunesmith.evaluation.metrics.means import mean_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE, compute
-from tunesmith.evaluation.metrics.verdict import mcnemar, verdicts
+from tunesmith.evaluation.metrics.verdict import holm, mcnemar, verdicts
 
 
 def verdict(metric: str, *systems, **options):  # type: ignore[no-untyped-def]
@@ -246,6 +246,35 @@ def test_a_difference_that_is_the_same_in_all_rows_has_an_interval(n: int) -> No
         assert verdict.word == "better"
     (worse,) = verdicts(("accuracy",), [wrong], [right], "other", "test", Resampling(200, 0))
     assert (worse.low, worse.word) == (pytest.approx(-1.0), "worse")
-    exact = mean_verdict("exact_match", [np.ones(n)], [np.zeros(n)], "untuned", "test", Resampling(200, 0))
-    assert exact.low is not None
-    assert 0 < exact.low < 1 - 0.5 / n
+
+
+@pytest.mark.parametrize(("ours", "other"), [(1.0, 0.0), (0.9, 0.7), (1.0, 1 / np.log2(3)), (0.55, 0.5)])
+@pytest.mark.parametrize("n", [5, 20, 200])
+def test_means_that_differ_by_the_same_in_all_rows_have_an_interval(ours: float, other: float, n: int) -> None:
+    found = mean_verdict("token_f1", [np.full(n, ours)], [np.full(n, other)], "untuned", "test", Resampling(200, 0))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < ours - other - 0.5 / n
+    assert found.high <= 1.0
+    assert (found.p_two_sided or 0.0) <= 0.05 or found.word == "cannot tell"
+
+
+@pytest.mark.parametrize("n", [4, 5, 8, 12, 14, 16, 40])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "mcc"])
+def test_the_word_and_the_p_value_of_opposite_systems_agree(n: int, metric: str) -> None:
+    labels = np.arange(n) % 2
+    right, wrong = (Predictions(labels, np.eye(2)[decisions], decisions) for decisions in (labels, 1 - labels))
+    (found,) = verdicts((metric,), [right], [wrong], "other", "test", Resampling(2_000, 0))
+    if found.low is not None and found.high is not None:
+        largest = 2.0 if metric == "mcc" else 1.0
+        assert found.low < largest * (1 - 1 / n)
+        assert found.high <= largest
+        assert (found.word == "cannot tell") == ((found.p_two_sided or 0.0) > 0.05)
+
+
+def test_an_undecided_comparison_takes_no_other_ones_correction() -> None:
+    labels = np.arange(5) % 2
+    right, wrong = (Predictions(labels, np.eye(2)[decisions], decisions) for decisions in (labels, 1 - labels))
+    undecided = verdicts(("accuracy",), [right], [wrong], "other", "test", Resampling(500, 0))[0]
+    decided = replace(undecided, word="better", low=0.01, high=0.2, p_two_sided=0.04)
+    assert [verdict.word for verdict in holm([undecided, decided])] == ["cannot tell", "cannot tell"]

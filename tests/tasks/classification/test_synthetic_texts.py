@@ -75,7 +75,7 @@ def test_a_text_without_spaces_loses_and_changes_characters() -> None:
     assert min(map(len, found)) < len(text)
 
 
-def test_which_runs_get_synthetic_pairs() -> None:
+def test_which_runs_get_synthetic_texts() -> None:
     assert plan_distillation(recipe(), rows(), 20.0, 300) == DistillationPlan(3000, 564, True)
     assert plan_distillation(recipe("regression"), rows(), 20.0, 300) == DistillationPlan(3000, 564, True)
     assert plan_distillation(recipe(), rows(), 20.0, 12) == DistillationPlan(

@@ -211,14 +211,16 @@ def require_few(changes: LabelChanges, table: Table) -> None:
     Rows that had no label are not counted: nothing of them is lost.
     """
     old = {i: cell_labels(cell) for i, cell in zip(table.row_ids, table.columns[changes.column], strict=True)}
-    new = {i: frozenset[str]() for i in changes.removed} | {i: cell_labels(cell) for i, cell in changes.labels.items()}
+    are_lists = any(isinstance(cell, list | tuple) for cell in table.columns[changes.column])
+    new = {i: cell_labels(str(cell).split(", ") if are_lists else cell) for i, cell in changes.labels.items()}
+    new |= dict.fromkeys(changes.removed, frozenset())
     classes = Counter(label for labels in old.values() for label in labels)
     lost = Counter(label for i, labels in new.items() for label in old[i] - labels)
     n_lost, n_labels = sum(bool(old[i]) and labels != old[i] for i, labels in new.items()), sum(map(bool, old.values()))
     whole = [label for label, n in lost.items() if n == classes[label]]
     if n_lost > MANY * n_labels:
-        share = f"{n_lost / n_labels:.0%}; up to {MANY:.0%} is usual"
-        message = f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} ({share})."
+        share = f"({n_lost / n_labels:.0%}; up to {MANY:.0%} is usual)"
+        message = f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} {share}."
     elif whole:
         message = f"the corrections change every label of the class {clip(whole[0])}."
     else:
@@ -235,8 +237,7 @@ def cell_label(cell: object) -> str:
 
 def cell_labels(cell: object) -> frozenset[str]:
     """Returns the class names of a cell, of which a list may have several; none if it is unlabelled."""
-    names = map(class_name, cell) if isinstance(cell, list | tuple) else [cell_label(cell)]
-    return frozenset(name for name in names if name)
+    return frozenset(filter(None, map(class_name, cell) if isinstance(cell, list | tuple) else [cell_label(cell)]))
 
 
 def fits(cell: object, given: str) -> bool:

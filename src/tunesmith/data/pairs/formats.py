@@ -119,13 +119,13 @@ def require_text_lists(table: Table, names: Sequence[str], profiles: Mapping[str
     has_positive = any(profiles[name].is_worded for name in names if plain_name(name) in POSITIVE)
     for name in [*([] if has_positive else positives), *negatives]:
         if profiles[name].list_share > 0.5:
-            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and not holds_texts(cell)), [])
+            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and not all(map(is_text_item, cell))), [])
             message = f"The column {name!r} holds lists that are neither texts nor objects with a text, such as {clip(cell)}."
             raise DataError.one(table.source, message, "Write each as a list of texts, or one text a column.")
 
 
-def holds_texts(cell: Sequence[object]) -> bool:
-    return any(isinstance(item, str) or (isinstance(item, dict) and isinstance(item.get("text"), str)) for item in cell)
+def is_text_item(item: object) -> bool:
+    return isinstance(item, str) or (isinstance(item, dict) and isinstance(item.get("text"), str))
 
 
 def numbered(table: Table, wanted: str) -> list[str]:

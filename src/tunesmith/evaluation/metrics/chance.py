@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI
-from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, ResampledMetric, few_rows, resampling_words
+from tunesmith.evaluation.metrics.intervals import ResampledMetric, few_rows, no_interval, resampling_words
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, affordable, make_cells, replicate
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
@@ -104,12 +104,13 @@ def chance_verdict(
     undecided = replace(empty, difference=resampled.value - expected[metric], n_clusters=cells.n_clusters)
     error = resampled.spread
     if error is None:
-        return replace(undecided, note=TOO_FEW_ROWS)
+        return replace(undecided, note=no_interval(cells.n_clusters))
     how = f"bootstrap standard error, {resampling_words(len(drawn), len(ours), cells.members is not None)}"
     is_exact = len(ours) == 1 and cells.members is None and (kind.of_decisions or n <= MOST_ROWS)
     exact = partial(permutation_p_value, kind, ours[0], expected[metric], resampling.seed) if is_exact else None
     undecided = replace(undecided, interval=how, smallest_detectable=smallest_detectable(error, resampling.level))
-    return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates, kind.largest_difference)
+    ends = kind.ends[0] - expected[metric], kind.ends[1] - expected[metric]
+    return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates, ends)
 
 
 def permutation_p_value(kind: MetricKind, system: Predictions, expected: float, seed: int) -> float:

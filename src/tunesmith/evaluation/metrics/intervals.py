@@ -31,6 +31,7 @@ from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_v
 from tunesmith.results import Metric
 
 TOO_FEW_ROWS = "too few rows for an interval"
+ONE_CLUSTER = "all rows belong together, by their group or as variants of one text, so that there is no interval"
 JACKKNIFE_CELLS = 2_000
 """With more cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
 MAX_UNDEFINED = 0.05
@@ -109,6 +110,11 @@ def metric_intervals(
     return tuple(metrics[name] for name in names)
 
 
+def no_interval(n_clusters: int | None) -> str:
+    """Returns the reason why there is no interval: one independent unit, or too few rows."""
+    return ONE_CLUSTER if n_clusters == 1 else TOO_FEW_ROWS
+
+
 def check_same_rows(systems: Sequence[Predictions]) -> None:
     """Raises ValueError unless all systems predicted the same rows in the same order."""
     if not systems:
@@ -173,7 +179,7 @@ def _group_intervals(
         seed_values = [value for value in values[name] if value is not None]
         resampled = ResampledMetric(kind, seed_values, drawn, cells, few_rows(kind, systems))
         low, high, how = _interval(resampled, of_systems[0], resampling.level)
-        note = "" if how else resampled.few.reason or TOO_FEW_ROWS
+        note = "" if how else resampled.few.reason or no_interval(cells.n_clusters)
         metrics[name] = replace(metrics[name], value=resampled.value, low=low, high=high, interval=how, note=note)
     return metrics
 

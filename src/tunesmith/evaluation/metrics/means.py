@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import exp, inf, log
+from math import exp, log
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, resampling_words, scaled, spread
+from tunesmith.evaluation.metrics.intervals import no_interval, resampling_words, scaled, spread
 from tunesmith.evaluation.metrics.resample import (
     BLOCK_ELEMENTS,
     DEFAULT_RESAMPLING,
@@ -30,7 +30,16 @@ from tunesmith.evaluation.metrics.resample import (
     resampled_sums,
 )
 from tunesmith.evaluation.metrics.table import Interval
-from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, SAME, smallest_detectable, with_interval
+from tunesmith.evaluation.metrics.verdict import (
+    MAX_SWAPS,
+    NO_ERROR,
+    SAME,
+    UNBOUNDED,
+    Ends,
+    is_without_error,
+    smallest_detectable,
+    with_interval,
+)
 from tunesmith.results import Metric, Verdict
 
 MIN_ROWS = 2
@@ -64,7 +73,7 @@ def mean_verdict(
         raise ValueError("the systems have different numbers of rows")
     sums = [[(row_values.astype(np.float64), np.ones(len(row_values))) for row_values in systems] for systems in (ours, other)]
     empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
-    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True, largest=1.0)
+    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True, ends=(-1.0, 1.0))
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:
@@ -154,7 +163,15 @@ def ratio_metric(name: str, split: str, systems: Sequence[TokenSums], form: Inte
     values, n, clusters = ratios(sums), len(sums[0][0]), resampling.clusters
     mean, higher = float(np.mean(values)), form != "positive"
     metric = Metric(
-        name, split, mean, None, None, n, higher_is_better=higher, note=TOO_FEW_ROWS, n_clusters=resampling.n_clusters
+        name,
+        split,
+        mean,
+        None,
+        None,
+        n,
+        higher_is_better=higher,
+        note=no_interval(resampling.n_clusters),
+        n_clusters=resampling.n_clusters,
     )
     effective = effective_number(cluster_sums(sums[0][1], clusters))
     if effective < MIN_ROWS:
@@ -172,13 +189,13 @@ def ratio_verdict(
     resampling: Resampling,
     *,
     higher_is_better: bool,
-    largest: float = inf,
+    ends: Ends = UNBOUNDED,
 ) -> Verdict:
     """Returns the verdict on sum / count, or on its exponential.
 
     Args:
         empty: names the metric, the split and the other system.
-        largest: the largest difference that two systems can have.
+        ends: the smallest and the largest difference that there can be.
     """
     sums, resampling = counted_rows([*ours, *other], resampling)
     n, n_ours, values, clusters = len(sums[0][0]), len(ours), np.array(ratios(sums)), resampling.clusters
@@ -192,9 +209,9 @@ def ratio_verdict(
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n, n_clusters=resampling.n_clusters)
     if effective < MIN_ROWS:
-        return replace(undecided, note=TOO_FEW_ROWS)
+        return replace(undecided, note=no_interval(resampling.n_clusters))
     error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective)
-    if error.error == 0 and difference == 0:
+    if is_without_error(error, difference) and abs(difference) <= NO_ERROR:
         return replace(undecided, note=SAME)
     how, exact_test = f"paired bootstrap standard error, {resampling_words(len(drawn), 1, clusters is not None)}", None
     if len(values) == 2:
@@ -205,7 +222,7 @@ def ratio_verdict(
         how += f" and of {n_ours} + {len(values) - n_ours} seeds"
     detectable = smallest_detectable(error, resampling.level)
     undecided = replace(undecided, smallest_detectable=detectable, interval=how)
-    return with_interval(undecided, error, higher_is_better, exact_test, resampling.n_candidates, largest)
+    return with_interval(undecided, error, higher_is_better, exact_test, resampling.n_candidates, ends)
 
 
 def counted_rows(systems: Sequence[TokenSums], resampling: Resampling) -> tuple[list[TokenSums], Resampling]:

@@ -47,9 +47,11 @@ class MetricKind:
         return self.reads == "decisions"
 
     @property
-    def largest_difference(self) -> float:
-        """Returns the largest difference that two systems can have: 1 of shares, 2 of correlations; of the others infinity."""
-        return math.inf if self.interval in ("positive", "at_most_one") else 2.0 if self.interval == "correlation" else 1.0
+    def ends(self) -> tuple[float, float]:
+        """Returns the smallest and the largest value: of shares 0 and 1, of correlations -1 and 1; infinite for the others."""
+        if self.interval in ("positive", "at_most_one"):
+            return -math.inf, math.inf
+        return (-1.0, 1.0) if self.interval == "correlation" else (0.0, 1.0)
 
 
 _ONE_CLASS = "no class has both positive and negative rows here"

@@ -23,7 +23,7 @@ import numpy as np
 
 from tunesmith.data.cells import plural
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import MAX_UNDEFINED, TOO_FEW_ROWS, Spread, check_same_rows, n_columns, spread
+from tunesmith.evaluation.metrics.intervals import MAX_UNDEFINED, Spread, check_same_rows, n_columns, no_interval, spread
 from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, infer_problem_type
 from tunesmith.evaluation.metrics.resample import (
     BLOCK_ELEMENTS,
@@ -44,6 +44,10 @@ MAX_SWAPS = 4_000
 """Swaps behind the exact test; a p-value near 0.05 is then within 0.007 of the one from all swaps."""
 MIN_ONE_SIDED = 6
 """McNemar's exact p-value first falls below 0.05 for six rows that differ, all in one direction: 2 / 2^6."""
+Ends = tuple[float, float]
+UNBOUNDED: Ends = (-math.inf, math.inf)
+NO_ERROR = 1e-9
+"""A standard error that is rounding, relative to a difference above 1."""
 SAME = "both give the same result whatever rows are drawn"
 STRETCHED = "stretched to zero, which the exact test does not reject"
 
@@ -175,18 +179,19 @@ def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Ve
     undecided = Verdict(pair.metric, split, against, pair.difference, None, None, word="cannot tell", n=pair.n)
     undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable, n_clusters=n_clusters)
     if error is None:
-        return replace(undecided, note=TOO_FEW_ROWS)
-    if error.error == 0 and pair.difference == 0:
+        return replace(undecided, note=no_interval(n_clusters))
+    if is_without_error(error, pair.difference) and abs(pair.difference) <= NO_ERROR:
         return replace(undecided, note=SAME)
     k, n_other = pair.n_ours, len(pair.values) - pair.n_ours
     seeds = "" if pair.single else f" and of {plural(k, 'pair')} of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
     units = "rows" if n_clusters is None else "clusters"
     how = f"paired bootstrap standard error, {plural(pair.n_drawn, 'resample')} of {units}{seeds}"
-    guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
+    guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or is_without_error(error, pair.difference))
     exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), resampling.seed) if guarded else None
     undecided = replace(undecided, interval=how)
-    candidates, largest = resampling.n_candidates, pair.kind.largest_difference
-    return with_interval(undecided, error, pair.kind.higher_is_better, exact_test, candidates, largest)
+    smallest, largest = pair.kind.ends
+    ends = smallest - largest, largest - smallest
+    return with_interval(undecided, error, pair.kind.higher_is_better, exact_test, resampling.n_candidates, ends)
 
 
 def with_interval(
@@ -195,19 +200,22 @@ def with_interval(
     higher_is_better: bool,
     exact_test: Callable[[], float] | None,
     n_candidates: int = 1,
-    largest: float = math.inf,
+    ends: Ends = UNBOUNDED,
 ) -> Verdict:
     """Adds the interval of the difference, its p-value and its word; a p-value of the exact test above 5 % stretches it to zero.
 
     Args:
         n_candidates: see ``resample.Resampling``: the p-value is multiplied by it, and the interval is as much wider.
-        largest: the largest difference that two systems can have.
+        ends: the smallest and the largest difference that there can be.
     """
     difference, level = undecided.difference or 0.0, 1 - (1 - LEVEL) / n_candidates
-    low, high = difference - error.margin(level), difference + error.margin(level)
-    if error.error == 0 and math.isfinite(largest):
-        low, high = unseen_ends(difference, error, level, largest)
-    undecided = replace(undecided, low=low, high=high, p_two_sided=min(1.0, n_candidates * error.p_value(difference)))
+    low, high, p_value = difference - error.margin(level), difference + error.margin(level), error.p_value(difference)
+    is_extreme = not ends[0] + NO_ERROR < difference < ends[1] - NO_ERROR
+    if is_bounded(ends) and difference and (is_extreme or is_without_error(error, difference)):
+        unseen = unseen_interval(difference, error, level, ends)
+        low, high, p_value = min(low, unseen[0]), max(high, unseen[1]), max(p_value, unseen_p_value(difference, error, ends))
+    low, high = max(low, ends[0]), min(high, ends[1])
+    undecided = replace(undecided, low=low, high=high, p_two_sided=min(1.0, n_candidates * p_value))
     if low <= 0 <= high:
         return undecided
     word: Word = "better" if (low > 0) == higher_is_better else "worse"
@@ -216,11 +224,32 @@ def with_interval(
     return stretched(decided, STRETCHED) if exact > 1 - LEVEL else decided
 
 
-def unseen_ends(difference: float, error: Spread, level: float, largest: float) -> tuple[float, float]:
-    """Returns the interval of a difference that all rows agree on: a share of other rows, Wilson's upper end at 0, has any."""
+def is_bounded(ends: Ends) -> bool:
+    return math.isfinite(ends[0]) and math.isfinite(ends[1])
+
+
+def is_without_error(error: Spread, difference: float) -> bool:
+    """Tells whether all resamples have the same difference, up to rounding."""
+    return error.error <= NO_ERROR * max(1.0, abs(difference))
+
+
+def unseen_interval(difference: float, error: Spread, level: float, ends: Ends) -> tuple[float, float]:
+    """Returns the interval of a difference on which all rows agree.
+
+    A share of other rows, as large as the upper end of Wilson's interval at 0, could have any difference between the ends. That
+    is exact for means over rows, and an approximation for other metrics.
+    """
     squared, n = error.quantile(0.5 + level / 2) ** 2, error.parts[0][1] + 1
     unseen = squared / (n + squared)
-    return difference * (1 - unseen) - largest * unseen, difference * (1 - unseen) + largest * unseen
+    return difference * (1 - unseen) + ends[0] * unseen, difference * (1 - unseen) + ends[1] * unseen
+
+
+def unseen_p_value(difference: float, error: Spread, ends: Ends) -> float:
+    """Returns one minus the level at which ``unseen_interval`` ends at zero."""
+    from scipy.special import stdtr
+
+    farthest, n = abs(ends[0] if difference > 0 else ends[1]), error.parts[0][1] + 1
+    return 2 * float(stdtr(error.parts[0][1], -((n * abs(difference) / farthest) ** 0.5))) if farthest else 0.0
 
 
 def stretched(verdict: Verdict, reason: str) -> Verdict:

@@ -98,7 +98,7 @@ def embed(rows: Examples, session: LabelledSession, encoded: Encoded | None = No
     """Computes mean embeddings (N, D) of the texts, or of both texts of pairs, by the model before its training.
 
     Args:
-        encoded: the rows' tokens; None: those of their split.
+        encoded: the tokens of single texts; None: those of their split.
     """
     body = session.loaded.model.base_model
     apply_fast_path(body, session.fast_path)

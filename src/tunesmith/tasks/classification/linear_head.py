@@ -63,7 +63,7 @@ class HeadRows:
 
 @dataclass(frozen=True)
 class HeadStart:
-    """How a head starts.
+    """Describes how a head starts.
 
     Attributes:
         words: a phrase.
