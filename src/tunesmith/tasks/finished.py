@@ -14,6 +14,7 @@ from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, ModelError
+from tunesmith.progress import Event, Listener
 from tunesmith.report.words import part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT, require_finished
@@ -89,20 +90,20 @@ class Run:
         return predicted
 
 
-def group_of_run(target: object, table: Table) -> tuple[str | None, str]:
-    """Returns the column by which a run's rows belong together, if the table has it; and a note if it has not."""
+def group_of_run(target: object, table: Table, listener: Listener) -> str | None:
+    """Returns the column by which a run's rows belong together, if the table has it; a note if it has not."""
     path = folder_of(target) if isinstance(target, Run | str | Path) else None
     if path is None or not (path / RESULT).is_file():
-        return None, ""
+        return None
     result = RunResult.load(path / RESULT)
     group = part(result.data, "columns").get("group") or part(result.recipe, "data", "columns").get("group")
     if not isinstance(group, str):
-        return None, ""
+        return None
     column = find_column(table, group)
-    if column is not None:
-        return column, ""
-    note = f"{table.source} has no column {clip(group)}, by which the run's rows belong together: here only near-duplicates do."
-    return None, note
+    if column is None:
+        belong = "by which the run's rows belong together: here only near-duplicates do."
+        listener(Event("note", f"{table.source} has no column {clip(group)}, {belong}"))
+    return column
 
 
 def table_of_pairs(first: Table, second: Sequence[str]) -> Table:

@@ -67,8 +67,9 @@ def evaluate(
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     labels = predictor.config.labels
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    requested = with_group(columns_section(columns), folder, table, listener)
-    examples, unknown = labelled_rows(table, predictor, requested, task, split_name, listener)
+    requested = columns_section(columns)
+    grouped = {"group": requested.group or group_of_run(folder, table, listener)}
+    examples, unknown = labelled_rows(table, predictor, requested.model_copy(update=grouped), task, split_name, listener)
     listener(Event("phase", "predicting"))
     split = SplitMetrics(split_name, TASKS[task].metrics)
     result = RunResult(
@@ -86,16 +87,6 @@ def evaluate(
         },
     )
     return with_look(result, data, folder)
-
-
-def with_group(requested: ColumnsSection, folder: Path, table: Table, listener: Listener) -> ColumnsSection:
-    """Adds the column by which the run's rows belong together, unless another one is requested."""
-    if requested.group is not None:
-        return requested
-    group, note = group_of_run(folder, table)
-    if note:
-        listener(Event("note", note))
-    return requested.model_copy(update={"group": group})
 
 
 def labelled_rows(

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from tunesmith.data.cells import clip, listed, plural
+from tunesmith.data.cells import clip, is_missing, listed, plural
 from tunesmith.data.column_names import ID, LABEL, PAIRS, SCORE, SPLIT, plain_name
 from tunesmith.data.columns import require_column
 from tunesmith.data.profile import Profile, profile
@@ -119,13 +119,23 @@ def require_text_lists(table: Table, names: Sequence[str], profiles: Mapping[str
     has_positive = any(profiles[name].is_worded for name in names if plain_name(name) in POSITIVE)
     for name in [*([] if has_positive else positives), *negatives]:
         if profiles[name].list_share > 0.5:
-            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and not all(map(is_text_item, cell))), [])
+            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and None in map(text_of_item, cell)), [])
             message = f"The column {name!r} holds lists that are neither texts nor objects with a text, such as {clip(cell)}."
             raise DataError.one(table.source, message, "Write each as a list of texts, or one text a column.")
 
 
-def is_text_item(item: object) -> bool:
-    return isinstance(item, str) or (isinstance(item, dict) and isinstance(item.get("text"), str))
+def text_of_item(item: Any) -> str | None:
+    """Returns a text, or that of a passage with its title before it, as Tevatron and DPR read one.
+
+    A missing item is the empty text; every other one None.
+    """
+    if is_missing(item):
+        return ""
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+        return None
+    return f"{item.get('title') or ''} {item['text']}".strip()
 
 
 def numbered(table: Table, wanted: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from tunesmith.data.cells import is_missing, plural
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.labelled.label_forms import is_form_of_all, parse_form
-from tunesmith.data.pairs.formats import NEGATIVE, POSITIVE
+from tunesmith.data.pairs.formats import NEGATIVE, POSITIVE, text_of_item
 from tunesmith.data.table import Table
 
 WITHOUT_NEGATIVES = (
@@ -94,17 +94,3 @@ def texts_of_cell(cell: Any) -> list[str] | None:
     items = [] if is_missing(cell) else [cell] if isinstance(cell, str) else cell
     texts = [text_of_item(item) for item in items] if isinstance(items, list) else [None]
     return None if None in texts else [text for text in texts if text is not None and not is_missing(text)]
-
-
-def text_of_item(item: Any) -> str | None:
-    """Returns a text, or that of a passage with its title before it, as Tevatron and DPR read one.
-
-    A missing item is the empty text; every other one None.
-    """
-    if is_missing(item):
-        return ""
-    if isinstance(item, str):
-        return item
-    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
-        return None
-    return f"{item.get('title') or ''} {item['text']}".strip()

@@ -205,10 +205,7 @@ def evaluate_similarity(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table, _ = divide_text_lists(read_evaluated(data, listener))
-        group, note = group_of_run(target, table)
-        if note:
-            listener(Event("note", note))
-        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT, group=group)
+        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT, group=group_of_run(target, table, listener))
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {
         "source": source_name(data),
