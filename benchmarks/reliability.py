@@ -208,6 +208,7 @@ READERS = {
     "run.json": (["report", "{run}", "--output", "r.html"], ["predict", "{run}", "test.csv", "--output", "p.csv"]),
     "resolved.yaml": (["report", "{run}", "--output", "r.html"], ["diagnose", "{run}"]),
     "model/tunesmith.json": (["predict", "{run}", "test.csv", "--output", "p.csv"], ["evaluate", "{run}", "test.csv"]),
+    "../test_looks.jsonl": (["evaluate", "{run}", "test.csv"], ["train", "recipe.yaml"], ["report", "runs/out"]),
 }
 """File of a run -> the commands that read it."""
 RUNS = ("whole", "whole", "sft", "embedding")
@@ -230,7 +231,9 @@ def mutated_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
         trial = Trial("mutated files", number, what)
         for command in READERS[name]:
             words = [word.format(run=folder) for word in command]
-            trial = judge(trial, run(words, Path("log")), words)
+            trial = judge(trial, ended := run(words, Path("log")), words)
+            if not trial.fault and words[0] == "train" and ended.code:
+                trial = replace(trial, fault="lost", detail=f"a training beside a damaged file: {ended.text[-1500:]}")
             if trial.fault:
                 break
         return trial
