@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -79,6 +81,24 @@ def test_an_end_in_time_is_no_error_afterwards(short_limit: None) -> None:
         assert said is None or "takes more than" in str(said)
         sum(range(1000))
     time.sleep(0.2)
+
+
+PROFILED = """
+import cProfile, time
+from tunesmith.models.chat import time_limit
+time_limit.SLOWEST_SECONDS, time_limit.SECONDS_BETWEEN_LOOKS = 0.05, 0.01
+try:
+    time_limit.within_time(lambda: time.sleep({seconds}))
+except time_limit.ModelError:
+    print("too slow")
+print(cProfile.Profile().runcall(lambda: sum(i for i in range(9))))
+"""
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.0, ["36"]), (0.2, ["too slow", "36"])])
+def test_a_profiler_works_after_a_rendering(seconds: float, said: list[str]) -> None:
+    words = [sys.executable, "-c", PROFILED.format(seconds=seconds)]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.split("\n")[:-1] == said
 
 
 def test_errors_of_the_template_pass(short_limit: None) -> None:

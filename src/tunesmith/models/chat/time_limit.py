@@ -46,8 +46,8 @@ class Watch:
     def end(self) -> None:
         """Ends the watch of this thread: no TooSlow is raised after it, also if the time was over just before."""
         with self.lock:
-            self.ends.pop(threading.get_ident(), None)
-            raise_in(threading.get_ident(), None)
+            if self.ends.pop(threading.get_ident(), None) is None:
+                receive_error()
 
     def look(self) -> None:
         while True:
@@ -64,10 +64,23 @@ class Watch:
 WATCH = Watch()
 
 
-def raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raises an error at the next step of a thread's Python code; None takes back one that was not raised yet."""
-    pending = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), pending)
+def raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raises an error at the next step of a thread's Python code, in place of one that was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+def receive_error() -> None:
+    """Receives the error that may still be on its way to this thread.
+
+    CPython 3.11 can also take it back, but then believes for ever that one is coming: all code is slower, and no profiler or
+    debugger gets beyond the next call.
+    """
+    try:
+        raise_in(threading.get_ident(), TooSlow)
+        while True:
+            pass
+    except TooSlow:
+        return
 
 
 def within_time(render: Callable[[], T], where: str = "chat template", conversations: int = 1) -> T:
