@@ -74,7 +74,8 @@ def test_classes_are_compared_by_name_whatever_their_order(save: Save) -> None:
     assert (verdict.metric, verdict.word, verdict.difference, verdict.n) == ("accuracy", "better", 0.5, N_ROWS)
     assert verdict.against == str(theirs)
     same = save("same", classes(0, ("yes", "no")), **{**LABELS, "labels": ["yes", "no"]})
-    assert compare([ours, same], metric="log_loss")[0].difference == 0
+    assert compare(ours, same, metric="log_loss") == compare([ours, same], metric="log_loss")
+    assert compare(ours, same, metric="log_loss")[0].difference == 0
 
 
 def test_label_sets_are_compared(save: Save) -> None:

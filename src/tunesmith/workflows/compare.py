@@ -57,11 +57,16 @@ class SavedSplit:
         return replace(self, rows={name: [cells[i] for i in chosen] for name, cells in self.rows.items()})
 
 
-def compare(runs: Sequence[str | Path | Run], *, metric: str | None = None, split: str | None = None) -> list[Verdict]:
+def compare(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    *others: str | Path | Run,
+    metric: str | None = None,
+    split: str | None = None,
+) -> list[Verdict]:
     """Returns the verdict of the first run against each other one, on the rows that both were evaluated on.
 
     Args:
-        runs: runs, or their folders.
+        runs: runs or their folders, in a list or one after the other.
         metric: default: the first run's main metric.
         split: default: the split that the first run is evaluated on: test, else a search, else validation.
 
@@ -70,13 +75,14 @@ def compare(runs: Sequence[str | Path | Run], *, metric: str | None = None, spli
 
     Example::
 
-        tunesmith.compare([run, "runs/old"])[0].word
+        tunesmith.compare(run, "runs/old")[0].word
     """
-    if isinstance(runs, str | Path | Run) or len(runs) < 2:
+    given = [*([runs] if isinstance(runs, str | Path | Run) else runs), *others]
+    if len(given) < 2:
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
-    first, *others = [Run.load(folder_of(run)) for run in runs]
+    first, *rest = [Run.load(folder_of(run)) for run in given]
     name = split or main_split(first.result)
-    return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in others]))
+    return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in rest]))
 
 
 def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict]) -> list[str]:

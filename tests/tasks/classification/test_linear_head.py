@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def labels_of(kind: str) -> Labels:
 @pytest.mark.parametrize("kind", list(TARGETS))
 def test_the_layer_computes_the_linear_model_from_the_vectors_as_they_are(kind: str) -> None:
     labels = labels_of(kind)
-    linear, _ = fit_on_scaled(labels, HeadRows(VECTORS, TARGETS[kind], None))
+    linear, _ = fit_on_scaled(labels, HeadRows(VECTORS, TARGETS[kind], None, np.arange(300)))
     assert linear is not None
     layer = nn.Linear(6, labels.n)
     if kind == REGRESSION:
@@ -64,16 +65,32 @@ def test_the_layer_computes_the_linear_model_from_the_vectors_as_they_are(kind: 
 @pytest.mark.parametrize("kind", list(TARGETS))
 def test_labels_that_the_vectors_do_not_tell_give_no_linear_model(kind: str) -> None:
     shuffled = np.random.default_rng(1).permutation(TARGETS[kind])
-    assert fit_on_scaled(labels_of(kind), HeadRows(VECTORS, shuffled, None))[0] is None
+    assert fit_on_scaled(labels_of(kind), HeadRows(VECTORS, shuffled, None, np.arange(300)))[0] is None
     same = np.ones_like(VECTORS)
-    assert fit_on_scaled(labels_of(kind), HeadRows(same, TARGETS[kind], None))[0] is None
+    assert fit_on_scaled(labels_of(kind), HeadRows(same, TARGETS[kind], None, np.arange(300)))[0] is None
+
+
+@pytest.mark.parametrize("kind", [SINGLE, MULTI])
+def test_variants_of_a_row_are_held_out_with_it(kind: str) -> None:
+    """Five variants of 100 texts with random labels: a nearest text would be right of each, if they were on both sides."""
+    random = np.random.default_rng(2)
+    texts = np.repeat(np.arange(100), 5)
+    vectors = random.normal(size=(100, 60))[texts] + random.normal(size=(500, 60)) * 0.01
+    labels = np.repeat(random.permutation(TARGETS[kind])[:100], 5, axis=0)
+    order = random.permutation(500)
+    rows = HeadRows(vectors[order], labels[order], None, texts[order])
+    assert fit_on_scaled(labels_of(kind), rows)[0] is None
+    assert fit_on_scaled(labels_of(kind), replace(rows, clusters=np.arange(500)))[0] is not None
+    held = rows.held_out()
+    assert not set(rows.clusters[held]) & set(rows.clusters[~held])
+    assert 0.25 < held.mean() < 0.4
 
 
 def test_class_weights_raise_the_probability_of_a_rare_class() -> None:
     rare = (SUMS[:, 0] + RANDOM.normal(size=300) * 5 > np.quantile(SUMS[:, 0], 0.9)).astype(int)
     labels = Labels(names=("a", "b"), problem_type=SINGLE)
-    plain, _ = fit_on_scaled(labels, HeadRows(VECTORS, rare, None))
-    weighted, _ = fit_on_scaled(labels, HeadRows(VECTORS, rare, np.array([0.2, 5.0])))
+    plain, _ = fit_on_scaled(labels, HeadRows(VECTORS, rare, None, np.arange(300)))
+    weighted, _ = fit_on_scaled(labels, HeadRows(VECTORS, rare, np.array([0.2, 5.0]), np.arange(300)))
     assert plain is not None
     assert weighted is not None
     assert weighted.scores(VECTORS)[:, 1].mean() > plain.scores(VECTORS)[:, 1].mean() + 0.1
@@ -92,7 +109,7 @@ def test_the_weakest_regularisation_keeps_more_of_the_logits() -> None:
 
 
 def test_a_regression_is_shrunk_towards_its_mean() -> None:
-    linear, _ = fit_on_scaled(labels_of(REGRESSION), HeadRows(VECTORS, TARGETS[REGRESSION], None))
+    linear, _ = fit_on_scaled(labels_of(REGRESSION), HeadRows(VECTORS, TARGETS[REGRESSION], None, np.arange(300)))
     assert linear is not None
     less = shrunk(linear, 5000.0, 0.1).scores(VECTORS) - 5000.0
     assert np.allclose(less, 0.1 * (linear.scores(VECTORS) - 5000.0))
@@ -167,6 +184,12 @@ def test_a_head_stays_random_where_the_rows_do_not_tell_it(
     assert session_of(tokens, sentences, tmp_path).head == "random, since prompt_tuning changes what the head reads"
     no_signal = [{"text": f"the film {'long ' * (i % 7)}", "label": "pos" if i * 7919 % 97 < 48 else "neg"} for i in range(240)]
     assert "no better than a constant" in session_of(recipe(tiny_model), no_signal, tmp_path).head
+    variants = [{**row, "group": f"writer {i % 4}"} for i, row in enumerate(sentences)]
+    grouped = recipe(tiny_model) | {
+        "data": {"train": "DataFrame", "validation": 0.5, "test": None, "columns": {"group": "group"}}
+    }
+    said = session_of(grouped, variants, tmp_path).head
+    assert said == "random, since 2 independent rows (120 in all) of training are too few for a linear model"
 
 
 def test_a_base_model_with_a_head_for_these_labels_keeps_it(
@@ -182,9 +205,9 @@ def test_a_base_model_with_a_head_for_these_labels_keeps_it(
 
 def test_long_rows_are_fewer(tiny_model: Path, sentences: list[dict[str, str]], tmp_path: Path, monkeypatch: Any) -> None:
     train = session_of(recipe(tiny_model), sentences, tmp_path).tokens.encoded["train"]
-    assert sorted(some_rows(train).row_ids) == sorted(train.row_ids)
+    assert sorted(some_rows(train.lengths)) == list(range(len(train)))
     monkeypatch.setattr(linear_head, "MAX_TOKENS", 100)
-    chosen = some_rows(train)
-    assert 100 <= chosen.lengths.sum() < 100 + train.lengths.max()
+    chosen = some_rows(train.lengths)
+    assert 100 <= train.lengths[chosen].sum() < 100 + train.lengths.max()
     monkeypatch.setattr(linear_head, "MAX_ROWS", 5)
-    assert len(some_rows(train)) == 5
+    assert len(some_rows(train.lengths)) == 5

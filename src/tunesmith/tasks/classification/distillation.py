@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Labels
 from tunesmith.errors import Interrupted
 from tunesmith.evaluation.baselines.frozen import Embedded, mean_and_scale, pair_features
@@ -30,7 +31,7 @@ from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import autocast, pad_batch
 from tunesmith.progress import Event, Listener
 from tunesmith.tasks.classification.evaluation import embed
-from tunesmith.tasks.classification.linear_head import STRENGTHS, HeadRows, fit_on_scaled
+from tunesmith.tasks.classification.linear_head import HELD_OUT, STRENGTHS, HeadRows, fit_on_scaled
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.synthetic_texts import synthetic_rows
 from tunesmith.training.arguments import learning_rate
@@ -78,7 +79,9 @@ def distil(session: LabelledSession, seed: int, request: StopRequest, listener: 
     listener(Event("part", "distillation"))
     teacher = fit_teacher(session)
     if teacher is None:
-        return replace(session, distillation="as it is: a linear model of embeddings predicts no better than a constant")
+        return replace(
+            session, distillation="as it is: no linear model of embeddings predicts held-out rows better than a constant"
+        )
     made = synthetic_rows(session.data.splits.train, plan.n_texts, seed)
     encoded = encode(session.loaded.tokenizer, made, session.tokens.max_length, count_cut=False)
     targets = teacher.outputs(embed(made, session, encoded))
@@ -89,14 +92,15 @@ def distil(session: LabelledSession, seed: int, request: StopRequest, listener: 
 
 
 def fit_teacher(session: LabelledSession) -> Teacher | None:
-    """Fits the linear model to the training rows; None if it predicts held-out ones no better than a constant."""
+    """Fits the linear model to the training rows; None if none predicts held-out ones better than a constant."""
     labels, rows = session.tokens.labels, session.data.splits.train
     features = pair_features(embed(rows, session))
-    if not np.isfinite(features).all():
+    clusters = example_clusters(rows)
+    if not np.isfinite(features).all() or len(set(clusters.tolist())) < HELD_OUT:
         return None
     mean, scale = mean_and_scale(features)
     weights = class_weight_array(session.data.recipe.train.class_weights, labels, rows.labels)
-    scaled = HeadRows((features - mean) / scale, label_array(labels, rows), weights)
+    scaled = HeadRows((features - mean) / scale, label_array(labels, rows), weights, clusters)
     linear, _ = fit_on_scaled(labels, scaled, STRENGTHS if rows.pairs is None else PAIR_STRENGTHS)
     return None if linear is None else Teacher(mean, scale, linear)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_ROWS, MAX_TOKENS = 2_000, 100_000
 """Of the rows that the linear model is fitted to: with more, training itself has enough steps, and the fit would take long."""
 HELD_OUT = 3
-"""One row of so many selects the strength of the regularisation."""
+"""One cluster of rows of so many selects the strength of the regularisation."""
 STRENGTHS = Strengths(inverse=(0.01, 0.1, 1.0), ridge=(1000.0, 100.0, 10.0), usual=1, many_classes=1000)
 LEAST_GAIN = 0.01
 """Smallest decrease of the loss on held-out rows, as a share, from that of a model without vectors."""
@@ -51,14 +51,31 @@ class HeadRows:
         vectors: (N, D), what the untuned model gives its last layer.
         labels: class ids (N), 0/1 (N, K) or floats (N).
         class_weights: (K), see ``Strengths``; None: all 1.
+        clusters: (N) rows with equal numbers are held out together, see ``example_clusters``.
     """
 
     vectors: Array
     labels: Array
     class_weights: Array | None
+    clusters: Array
 
     def take(self, chosen: Array) -> HeadRows:
-        return HeadRows(self.vectors[chosen], self.labels[chosen], self.class_weights)
+        return HeadRows(self.vectors[chosen], self.labels[chosen], self.class_weights, self.clusters[chosen])
+
+    def held_out(self) -> Array:
+        """Returns which rows (N) select the strength: those of every third cluster, in the order of their first rows."""
+        _, first, cluster = np.unique(self.clusters, return_index=True, return_inverse=True)
+        chosen: Array = np.argsort(np.argsort(first))[cluster] % HELD_OUT == 0
+        return chosen
+
+
+@dataclass(frozen=True)
+class TokenisedRows:
+    """The training rows that a head is fitted to, before the model has computed their vectors; see ``HeadRows``."""
+
+    encoded: Encoded
+    class_weights: Array | None
+    clusters: Array
 
 
 @dataclass(frozen=True)
@@ -101,50 +118,58 @@ def start_as_linear_model(
     loaded: LoadedModel,
     name: str,
     labels: Labels,
-    train: Encoded,
-    class_weights: Array | None,
+    rows: TokenisedRows,
     vectors_of: Callable[[Encoded], Array],
 ) -> HeadStart:
-    """Sets the new layer of that name to a linear model of the training rows, in place.
+    """Sets the new layer of that name to a linear model of training rows, in place.
 
     It stays random where the linear model predicts held-out rows no better than the class shares, or the mean, do.
 
     Args:
         vectors_of: computes the outputs (N, D) of the model for rows, here without that layer.
     """
-    rows = some_rows(train)
-    if len(rows) < HELD_OUT:
-        return HeadStart(f"random, since {plural(len(rows), 'row')} of training are too few for a linear model")
+    n_rows, n_clusters = len(rows.encoded), len(set(rows.clusters.tolist()))
+    if n_clusters < HELD_OUT:
+        which = plural(n_rows, "row") if n_clusters == n_rows else f"{plural(n_clusters, 'independent row')} ({n_rows} in all)"
+        return HeadStart(f"random, since {which} of training are too few for a linear model")
     with without_layer(loaded.model, name):
-        vectors = vectors_of(rows)
+        vectors = vectors_of(rows.encoded)
     if not np.isfinite(vectors).all():
         return HeadStart("random, since the untuned model's vectors are not finite")
-    linear, strength = fit_on_scaled(labels, HeadRows(vectors, np.asarray(rows.labels), class_weights))
+    linear, strength = fit_on_scaled(
+        labels, HeadRows(vectors, np.asarray(rows.encoded.labels), rows.class_weights, rows.clusters)
+    )
     if linear is None:
         reason = "a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
         return HeadStart(f"random, since {reason}")
     factor = SHRINK_LESS if is_weakest(labels.problem_type, strength) else SHRINK
     copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean, factor))
-    fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
+    fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(n_rows, 'row')}"
     scaled = "deviations from the mean" if labels.problem_type == REGRESSION else "logits"
     return HeadStart(f"{fitted}; {scaled} scaled by {factor:g}", is_weakest(labels.problem_type, strength))
 
 
-def some_rows(train: Encoded) -> Encoded:
-    """Returns training rows in random order, at most ``MAX_ROWS`` and about ``MAX_TOKENS``, which take a few seconds to read."""
-    shuffled = np.random.default_rng(0).permutation(len(train))[:MAX_ROWS]
-    return train.take(shuffled[: 1 + int((train.lengths[shuffled].cumsum() < MAX_TOKENS).sum())])
+def some_rows(lengths: Array) -> list[int]:
+    """Returns the positions of rows in random order, at most ``MAX_ROWS`` and about ``MAX_TOKENS``, which take seconds.
+
+    Args:
+        lengths: (N) tokens of each row.
+    """
+    shuffled = np.random.default_rng(0).permutation(len(lengths))[:MAX_ROWS]
+    positions: list[int] = shuffled[: 1 + int((lengths[shuffled].cumsum() < MAX_TOKENS).sum())].tolist()
+    return positions
 
 
 def fit_on_scaled(labels: Labels, rows: HeadRows, strengths: Strengths = STRENGTHS) -> tuple[LinearModel | None, float]:
     """Fits a linear model to the vectors as they are, regularised as if each had mean 0 and all together a deviation of 1.
 
-    A third of the rows selects the strength; the model that is returned is fitted to all of them. It is None if the loss of the
-    selected one on that third is not at least ``LEAST_GAIN`` below that of a model without vectors.
+    A third of the clusters of rows selects the strength; the model that is returned is fitted to all of them. It is None if the
+    loss of the selected one on that third is not at least ``LEAST_GAIN`` below that of a model without vectors. The rows have
+    at least two clusters.
     """
     mean, deviation = rows.vectors.mean(axis=0), float(rows.vectors.std()) or 1.0
-    scaled = HeadRows((rows.vectors - mean) / deviation, rows.labels, rows.class_weights)
-    chosen = np.arange(len(rows.labels)) % HELD_OUT == 0
+    scaled = replace(rows, vectors=(rows.vectors - mean) / deviation)
+    chosen = rows.held_out()
     held, rest = scaled.take(chosen), scaled.take(~chosen)
     strengths = strengths.weighted(rows.class_weights)
     kind, validation = (labels.problem_type, labels.n), (held.vectors, held.labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.load import LabelledData
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Labels
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
@@ -29,7 +30,7 @@ from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric, task_settings
 from tunesmith.tasks.classification.data import LabelledTaskData
-from tunesmith.tasks.classification.linear_head import HeadStart, new_head, start_as_linear_model
+from tunesmith.tasks.classification.linear_head import HeadStart, TokenisedRows, new_head, some_rows, start_as_linear_model
 from tunesmith.tasks.classification.synthetic_texts import DistillationPlan, plan_distillation
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import (
@@ -130,7 +131,7 @@ def load(
         set_dropout(loaded.model, recipe.train.dropout)
     fast_path = supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name()))
     data.clock.part("head")
-    head = start_head(recipe, loaded, tokens, fast_path)
+    head = start_head(data, loaded, tokens, fast_path)
     model, n_steps = loaded.model, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps
     if recipe.adapter is not None:
         model = add_adapter(model, recipe.adapter, n_steps)
@@ -166,9 +167,9 @@ def distillation_plan(
     return plan_distillation(data.recipe, data.splits.train, float(tokens.encoded["train"].lengths.mean()), n_steps)
 
 
-def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> HeadStart:
+def start_head(data: LabelledTaskData, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> HeadStart:
     """Sets a new head to a linear model of the training rows, unless the recipe wants it random."""
-    labels, train = tokens.labels, tokens.encoded["train"]
+    recipe, labels, train = data.recipe, tokens.labels, tokens.encoded["train"]
     if not loaded.new_weights:
         return HeadStart("the base model's own")
     if recipe.train.head_init == "random" or not task_settings(recipe).has_key(HEAD_INIT):
@@ -179,10 +180,11 @@ def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fas
     if name is None:
         return HeadStart("random, since the last layer of this architecture is not one new linear layer")
     loaded.model.to(device_name())
-    weights = class_weight_array(recipe.train.class_weights, labels, train.labels)
+    weights, chosen = class_weight_array(recipe.train.class_weights, labels, train.labels), some_rows(train.lengths)
+    rows = TokenisedRows(train.take(chosen), weights, example_clusters(data.splits.train.take(chosen, "train")))
     vectors_of = partial(
         logits, loaded.model, pad_id=tokens.pad_id, fast_path=fast_path, max_rows=recipe.train.per_device_eval_batch_size
     )
     remedy = "Lower train.per_device_eval_batch_size or data.max_length, or write train.fast: false for the plain upstream path."
     with model_errors(f"model.name {recipe.model.name}", "the model cannot compute its rows", remedy, (RuntimeError, IndexError)):
-        return start_as_linear_model(loaded, name, labels, train, weights, vectors_of)
+        return start_as_linear_model(loaded, name, labels, rows, vectors_of)
