@@ -1,8 +1,9 @@
 """Trains the demo's recipe with ten seeds in both precisions, and counts the words of its verdicts.
 
-Results are written after every run; a stopped benchmark goes on where it was.
+Results are written after every run; a stopped benchmark goes on where it was. Runs with another number of threads are added to
+the table.
 
-    python benchmarks/demo_seeds.py [--seeds 10] [--recipe demo.yaml]
+    python benchmarks/demo_seeds.py [--seeds 10] [--threads 1] [--recipe demo.yaml]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from record import RESULTS, write
 
 from tunesmith.data.readers.read import sample_folder
@@ -41,6 +43,7 @@ def train_once(seed: int, precision: str, recipe: str, folder: Path) -> Figures:
     return {
         "seed": seed,
         "precision": precision,
+        "threads": torch.get_num_threads(),
         "metric": metric,
         "value": result.metric(metric).value,
         "steps": result.training["steps"],
@@ -62,12 +65,14 @@ def counts(table: list[Figures]) -> dict[str, dict[str, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--recipe", default="demo.yaml")
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     name = f"demo_seeds_{Path(args.recipe).stem}"
     earlier = RESULTS / f"{name}.json"
     table: list[Figures] = json.loads(earlier.read_text(encoding="utf-8"))["table"] if earlier.exists() else []
-    done = {(row["seed"], row["precision"]) for row in table}
+    done = {(row["seed"], row["precision"]) for row in table if row.get("threads") == args.threads}
     precisions = [name for name in FLAGS if name == "fp32" or path.BF16_FLAGS & cpu_flags()]
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(args.seeds):
