@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.report.chrome import FLAGS, chromium
-from tests.report.fake_runs import ALARMS, KINDS
+from tests.report.fake_runs import ALARMS, KINDS, fake_result
 from tests.report.test_markup import read
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import write_report
@@ -89,6 +91,21 @@ def test_nothing_makes_a_phone_scroll_sideways(
     found = re.search(r"width (\d+) of (\d+), (\d+) boxes", dom)
     assert found
     assert int(found[1]) <= int(found[2]) <= 390
+    assert found[3] == "0"
+
+
+def test_the_verdicts_of_clustered_rows_fit_a_window_of_usual_width(
+    write_run: WriteRun, visit: Callable[..., tuple[str, list[str]]]
+) -> None:
+    verdicts = fake_result("twelve", 300, np.random.default_rng(0)).verdicts
+    page = write_report(write_run("twelve", verdicts=tuple(replace(verdict, n_clusters=116) for verdict in verdicts)))
+    probe = page.with_name("probe.html")
+    probe.write_text(PROBE.replace("390px", "1200px").replace(".scroll, pre", "#verdict .scroll"), encoding="utf-8")
+    dom, _ = visit(probe, "--allow-file-access-from-files", "--window-size=1280,3200")
+    assert "in 116 clusters" in page.read_text(encoding="utf-8")
+    found = re.search(r"width (\d+) of (\d+), (\d+) boxes", dom)
+    assert found
+    assert int(found[1]) <= int(found[2]) <= 1200
     assert found[3] == "0"
 
 

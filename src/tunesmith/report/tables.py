@@ -116,21 +116,29 @@ def rate_cell(rate: Rate) -> Cell:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
-    heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "adjusted p", "smallest detectable")
+    heads = ("against", "verdict", "difference [95 %]", "metric", "rows", "adjusted p", "smallest detectable")
     rows = [
         (
             display_name(v.against),
             word(v.word),
-            num(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
-            display_name(v.metric),
-            v.split,
-            num(sample_size(v) if v.n else ABSENT, v.n, "size"),
+            two_lines(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
+            join([display_name(v.metric), tag("br"), tag("span", f"on {v.split}", class_="quiet")]),
+            size_cell(v),
             num(number(v.p_adjusted if v.p_adjusted is not None else v.p_value)),
             num(number(v.smallest_detectable)),
         )
         for v in verdicts
     ]
     return table(heads, rows)
+
+
+def size_cell(verdict: Verdict) -> Cell:
+    """Makes a cell with the number of independent clusters on a second line."""
+    if not verdict.n:
+        return num(ABSENT, verdict.n)
+    rows, inside, clusters = sample_size(verdict).partition(" in ")
+    second = [tag("br"), tag("span", inside.lstrip() + clusters.replace("independent ", ""), class_="quiet")] if inside else []
+    return num(join([rows, *second]), verdict.n)
 
 
 def metric_names(result: RunResult, split: str) -> list[str]:
@@ -141,12 +149,17 @@ def metric_names(result: RunResult, split: str) -> list[str]:
 
 
 def metric_cell(metric: Metric | None, kind: str = "") -> Cell:
-    """Makes a cell with the interval on a second line, so that several systems fit side by side."""
+    """Makes a cell with the value of a metric and its interval."""
     if metric is None or not is_number(metric.value):
         return num(ABSENT, ABSENT, kind)
-    value, bracket, ends = with_interval(metric.value, metric.low, metric.high).partition(" [")
+    return two_lines(with_interval(metric.value, metric.low, metric.high), metric.value, kind)
+
+
+def two_lines(text: str, value: float | None, kind: str = "") -> Cell:
+    """Makes a cell with the interval of a text on a second line, so that more columns fit side by side."""
+    shown, bracket, ends = text.partition(" [")
     interval = [tag("br"), tag("span", f"[{ends}", class_="quiet")] if bracket else []
-    return num(join([value, *interval]), metric.value, kind)
+    return num(join([shown, *interval]), value, kind)
 
 
 def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> Markup | None:
