@@ -92,7 +92,12 @@ def test_a_name_as_long_as_a_text_is_cut_in_messages(capsys: pytest.CaptureFixtu
     Path("recipe.yaml").write_text(
         yaml.safe_dump({"data": {"train": write_rows("rows.jsonl", text=TEXTS, label=["a", "b"]), "columns": {"text": long}}})
     )
-    refused(["check", "--static", "recipe.yaml"], capsys, "characters ...", "Change columns.text in the recipe.")
+    refused(
+        ["check", "--static", "recipe.yaml"],
+        capsys,
+        "characters ...",
+        "Name one of them as the text (recipe: data.columns.text).",
+    )
 
 
 def test_a_label_as_long_as_a_text_is_cut_in_messages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from tunesmith.cli.evaluate import metric_lines
 from tunesmith.data.readers.read import read_table
 from tunesmith.progress import Event
 from tunesmith.workflows.evaluate import evaluate
-from tunesmith.workflows.predict import predict, table_from_stream
+from tunesmith.workflows.predict import predict, table_from_lines
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_an_empty_cell_of_a_table_of_one_column_is_a_row(classifier: Path, capsy
     assert (table.columns, table.row_ids) == ({"text": ["good film", "", "bad film"]}, [0, 1, 2])
     code, out, err = run(capsys, "predict", "run", "rows.csv")
     assert (code, [line[:2] for line in out.splitlines()[1:]]) == (0, ["0,", "2,"])
-    assert "1 row not predicted: text is empty" in err
+    assert "1 row not predicted: text is empty (row 1)" in err
     assert "rows.csv: 1 blank line was left out" in err
 
 
@@ -143,6 +143,36 @@ def test_piped_rows_have_no_columns_to_keep(classifier: Path) -> None:
     assert predicted.text().splitlines()[0] == "row_id,prediction,probability,p_a,p_b"
 
 
+def test_a_file_of_plain_text_is_read_as_standard_input_is(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("new.txt").write_text("good film\nbad, bad film\n\nvery nice\n", encoding="utf-16")
+    code, out, err = run(capsys, "predict", "run", "new.txt")
+    assert (code, [line.split(",")[0] for line in out.splitlines()[1:]]) == (0, ["0", "1", "3"])
+    assert "1 row not predicted: text is empty (row 2)" in err
+    assert out.splitlines()[0].endswith(",text")
+    assert '"bad, bad film"' in out
+    Path("table.txt").write_text("text\tlabel\ngood film\ta\nbad film\tb\n", encoding="utf-8")
+    assert predict("run", "table.txt").dropped == {}
+    assert [row["row_id"] for row in predict("run", Path("table.txt")).rows] == [0, 1]
+    Path("empty.txt").write_text("\n\n", encoding="utf-8")
+    code, _, err = run(capsys, "predict", "run", "empty.txt")
+    assert (code, "empty.txt: The file holds nothing but white space." in err) == (2, True)
+
+
+def test_a_file_that_is_replaced_is_named(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("rows.csv", text=TEXTS)
+    assert "there" not in run(capsys, "predict", "run", path, "--output", "out.csv")[1]
+    assert run(capsys, "predict", "run", path, "--output", "out.csv")[1].endswith(
+        "out.csv, in place of the file that was there\n"
+    )
+
+
+def test_the_note_of_another_column_gives_the_reason(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads(Path("run/model/tunesmith.json").read_text())
+    Path("run/model/tunesmith.json").write_text(json.dumps(config | {"columns": {"text": "utterance", "pair": None}}))
+    Path("new.txt").write_text("good film\nbad, bad film\n", encoding="utf-8")
+    assert "text is used instead: it is the only one." in run(capsys, "predict", "run", "new.txt")[2]
+
+
 def test_the_tuned_threshold_is_said(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write("rows.csv", text=TEXTS, label=["a", "b"] * (N // 2))
     said = "Decision threshold, tuned on validation: b from a probability of 0.3 on."
@@ -155,7 +185,7 @@ def test_the_tuned_threshold_is_said(classifier: Path, capsys: pytest.CaptureFix
 
 def test_piped_columns_and_long_lines() -> None:
     def piped(text: str) -> dict[str, list[str]]:
-        return table_from_stream(io.StringIO(text)).columns
+        return table_from_lines(text, "standard input").columns
 
     assert piped('text\ngood film\n"bad, film"\n') == {"text": ["good film", "bad, film"]}
     assert piped("text\ngood, bad film\n") == {"text": ["text", "good, bad film"]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
-import io
 import json
 import os
 import re
@@ -429,12 +428,14 @@ def test_lines_end_only_at_line_ends(suffix: str, end: str) -> None:
 
 
 def test_standard_input_has_the_same_lines() -> None:
-    from tunesmith.workflows.predict import table_from_stream
+    from tunesmith.workflows.predict import table_from_lines
 
-    assert table_from_stream(io.StringIO("one\u2028two\x85three\nfour\n")).columns == {"text": ["one\u2028two\x85three", "four"]}
+    assert table_from_lines("one\u2028two\x85three\nfour\n", "standard input").columns == {
+        "text": ["one\u2028two\x85three", "four"]
+    }
     rows = '{"text": "one\u2028two"}\n{"text": "half \\ud83d"}\n'
-    assert table_from_stream(io.StringIO(rows)).columns == {"text": ["one\u2028two", "half \ufffd"]}
-    table = table_from_stream(io.StringIO('text,n\n"one\ntwo",1\nthree\u2028four,2\n'))
+    assert table_from_lines(rows, "standard input").columns == {"text": ["one\u2028two", "half \ufffd"]}
+    table = table_from_lines('text,n\n"one\ntwo",1\nthree\u2028four,2\n', "standard input")
     assert table.columns == {"text": ["one\ntwo", "three\u2028four"], "n": ["1", "2"]}
 
 

@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
     "nothing near": (
         table(text=SENTENCES, category=WORDS), {"text": "zzz"},
         "table: There is no column 'zzz' for the text; the columns are text (text of 34 characters on average), "
-        "category (only blue, green and red). Change columns.text in the recipe.",
+        "category (only blue, green and red). Name one of them as the text (recipe: data.columns.text).",
     ),
     "no header": (
         nameless(SENTENCES, BINARY), {"text": "text"},

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -307,3 +308,20 @@ def test_the_function_stays_callable_when_its_modules_are_imported() -> None:
     import tunesmith.diagnosis.rows
 
     assert callable(tunesmith.diagnose)
+
+
+@pytest.mark.parametrize(("n_corrections", "source"), [(2, "my rows.csv"), (0, "my rows.csv"), (2, "builtin:support_train")])
+def test_the_command_that_applies_corrections_is_named(
+    n_corrections: int, source: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my rows.csv").write_text("text,label\na,b\n", encoding="utf-8")
+    done = SimpleNamespace(
+        folder=Path("out"), n_corrections=n_corrections, findings=(), agreement=(), notes=(), to_json=dict, reports=()
+    )
+    monkeypatch.setattr("tunesmith.diagnosis.rows.diagnose", lambda *_, **__: done)
+    monkeypatch.setattr("tunesmith.cli.diagnose.finding_lines", lambda _: [])
+    Path("recipe.yaml").write_text(json.dumps({"data": {"train": source}, "output": "out"}), encoding="utf-8")
+    assert main(["diagnose", "recipe.yaml"]) == 0
+    named = n_corrections > 0 and source == "my rows.csv"
+    assert ("tunesmith apply out/corrections.csv 'my rows.csv'" in capsys.readouterr().out) == named

@@ -393,3 +393,7 @@ def test_rows_of_one_group_are_one_cluster_in_an_evaluation_too(
     other = tunesmith.evaluate(run, rows[:40], listener=events.append)
     assert other.metrics[0].n_clusters is None
     assert any("has no column 'writer', by which the run's rows belong together" in event.text for event in events)
+
+
+def test_completion_finds_the_public_names() -> None:
+    assert set(tunesmith.__all__) <= set(dir(tunesmith))

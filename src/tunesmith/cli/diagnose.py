@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
     from tunesmith.diagnosis import rows as diagnosis
+    from tunesmith.recipe.files import is_file_name, locate
 
     oracle = None
     if args.oracle is not None:
@@ -63,6 +65,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         f"all rows    {done.folder / diagnosis.ROWS}",
         f"corrections {done.folder / diagnosis.CORRECTIONS} ({done.n_corrections:,} proposed)",
     ]
+    source = loaded.recipe.data.train
+    if done.n_corrections and isinstance(source, str) and is_file_name(source):
+        paths = (str(done.folder / diagnosis.CORRECTIONS), str(locate(source, loaded.base)))
+        files += ["", f"Next: read the corrections, remove the wrong ones, and tunesmith apply {shlex.join(paths)}"]
     notes = [f"note: {note}" for note in done.notes]
     return Outcome(done.to_json(), lines=[*finding_lines(done), *agreement, "", *files], notes=notes)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import UsageError, Verb, split_list
-from tunesmith.cli.terminal import Outcome, Terminal, print_json, printable
+from tunesmith.cli.terminal import Outcome, Terminal, print_json, printable, written
 from tunesmith.disk import require_file_place, write_text
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def print_texts(
     rows = [{"prompt": prompt, **{name: getattr(text, name) for name in TEXT_FIELDS}} for prompt, text in answers]
     n_violations = sum(row["satisfied"] is False for row in rows)
     if args.output:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        text, was_there = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), Path(args.output).exists()
         write_text(Path(args.output), text)
     if args.json:
         for row in rows:
@@ -180,7 +180,7 @@ def print_texts(
         from tunesmith.report.numbers import plural
 
         suffix = f", {n_violations} of them violate the constraints" if n_violations else ""
-        return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{suffix}"], notes=notes)
+        return Outcome(None, lines=[written(plural(len(rows), "text"), args.output, was_there) + suffix], notes=notes)
     # A space separates the prompt from a text that begins with a letter or digit.
     lines = [f"{row['prompt']}{' ' if row['text'][:1].isalnum() else ''}{row['text']}" for row in rows]
     return Outcome(None, lines=lines, notes=notes, is_data=True)

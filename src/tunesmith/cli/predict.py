@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tunesmith.cli.parsing import Verb
-from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.cli.terminal import Outcome, Terminal, written
 
 if TYPE_CHECKING:
     from tunesmith.recipe.sections import ColumnsSection
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.data.cells import row_numbers
     from tunesmith.report.numbers import plural
     from tunesmith.workflows import predict as use
 
@@ -53,9 +54,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         print("Type one text per line; end with Ctrl-D.", file=terminal.err)
     source: Path | TextIO = sys.stdin if args.file == "-" else Path(args.file)
     output = None if args.output is None else Path(args.output)
+    was_there = output is not None and output.exists()
     predicted = use.predict(args.run, source, output=output, columns=columns_from_args(args), listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
-    notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
+    dropped = predicted.dropped_rows.items()
+    notes = [f"{plural(len(rows), 'row')} not predicted: {reason} ({row_numbers(rows)})" for reason, rows in dropped]
     if output is None:
         return Outcome(
             {**json, "predictions": list(predicted.whole_rows)},
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
             notes=notes,
             is_data=True,
         )
-    done = f"{plural(len(predicted.rows), 'prediction')} written to {output}"
+    done = written(plural(len(predicted.rows), "prediction"), output, was_there)
     return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
 
 

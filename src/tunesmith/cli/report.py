@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tunesmith.cli.parsing import Verb
-from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.cli.terminal import Outcome, Terminal, written
 from tunesmith.disk import require_file_place, write_text
 
 
@@ -23,17 +23,17 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
-    chosen = choose_format(output, args.format)
+    chosen, was_there = choose_format(output, args.format), output is not None and output.exists()
     if output is not None:
         require_file_place(output)
     if chosen == "html":
-        written, notes = write_page(runs, output)
-        return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
+        path, notes = write_page(runs, output)
+        return Outcome({"report": str(path), "notes": notes}, lines=[written("Report", path, was_there)], notes=notes)
     text = report_text(runs, chosen)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write_text(output, text)
-    return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
+    return Outcome({"report": str(output)}, lines=[written("Report", output, was_there)])
 
 
 VERB = Verb(

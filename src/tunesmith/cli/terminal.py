@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from tunesmith.data.cells import plural
@@ -19,6 +20,11 @@ PAINTED = re.compile(r"\x1b\[\d+m")
 CONTROLS = re.compile(PAINTED.pattern + "|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Colours, and characters that act on a terminal: controls, other line ends, directions of writing, halves of surrogate pairs."""
 WORD_COLOURS = {"better": "green", "worse": "red", "cannot tell": "yellow"}
+
+
+def written(what: str, path: str | Path, was_there: bool) -> str:
+    """Says what was written where, and that it replaced a file."""
+    return f"{what} written to {path}{', in place of the file that was there' if was_there else ''}"
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def replaced_columns(table: Table, trained: Mapping[str, Any], given: ColumnsSec
         wanted, used = ([names] if isinstance(names, str) else list(names), [own] if isinstance(own, str) else list(own))
         absent = [name for name in wanted if name not in table.columns]
         if absent and used and getattr(given, part) is None:
-            reason = columns.reasons.get(part, "it is the only one")
+            reason = "it is the only one" if len(table.columns) == 1 else columns.reasons.get(part, "nothing else is a text")
             notes.append(
                 f"{table.source} has no column {listed(absent)}, which the run has as its {part}; "
                 f"{listed(used)} is used instead: {reason}."
@@ -124,7 +124,9 @@ def assign_given(roles: Roles, given: ColumnsSection) -> None:
                 columns = list(roles.table.columns)
                 plain = {plain_name(column): column for column in columns}
                 near = difflib.get_close_matches(plain_name(wanted), list(plain), n=1, cutoff=0.6)
-                remedy = f"Did you mean {plain[near[0]]}?" if near else f"Change columns.{part} in the recipe."
+                remedy = f"Name one of them as the {part} (recipe: data.columns.{part})."
+                if near:
+                    remedy = f"Did you mean {plain[near[0]]}?"
                 if not roles.table.has_header:
                     remedy = f"The file has no header, so its columns are counted: {listed(columns)}."
                 message = f"There is no column {wanted!r} for the {part}; the columns are {described(roles, columns)}."

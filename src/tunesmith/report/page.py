@@ -73,7 +73,8 @@ def opening(run: SavedRun) -> Markup:
     texts = (headline(run.result).sentence, *threshold_notes(run.result))
     parts = (tag("p", advice.sentence, class_="advice"), *(tag("p", text) for text in texts))
     sentence = tag("div", *parts, class_=f"headline {ACTION_CLASSES.get(advice.action, '')}".strip())
-    alarms = tag("p", "✓ No alarms: no problem was found in training or data.", class_="calm")
+    about_data = "What was found in the data is listed below." if run.result.findings else "Nothing was found in the data."
+    alarms = tag("p", f"✓ No alarms. {about_data}", class_="calm")
     items = [
         tag("li", tag("strong", "⚠ ", alarm.message), tag("p", "What to do: ", alarm.remedy) if alarm.remedy else None)
         for alarm in run.result.alarms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tunesmith.report import figures, tables
@@ -235,7 +236,7 @@ def certificates(run: SavedRun) -> Markup | None:
             passed if certificate.passed else failed,
             tables.num(significant(certificate.figure)),
             tables.num(significant(certificate.limit)),
-            tables.Cell(certificate.note, "name"),
+            tables.Cell(certificate.note.rstrip(":"), "name"),
         )
         for certificate in run.result.certificates
     ]
@@ -286,7 +287,9 @@ def use(run: SavedRun) -> Markup | None:
     """Shows how to load the model, in three lines of Python."""
     rows, _ = evaluated_rows(run)
     has_pair = bool(part(run.result.data, "columns").get("pair")) or any(pair is not None for pair in rows.get("pair", ()))
-    code = loading_lines(f"{run.name}/model", problem_type(run), has_pair)
+    output = str(run.result.recipe.get("output") or "")
+    folder = output if Path(output).name == run.name else run.name
+    code = loading_lines(f"{folder}/model", problem_type(run), has_pair)
     return tag("pre", tag("code", code), tabindex=0, aria_label="Python code")
 
 

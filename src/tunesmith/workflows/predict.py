@@ -5,23 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tunesmith.data.cells import csv_line
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.delimited import any_field_size, read_delimited
+from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import noted, read_rows_or_text
 from tunesmith.data.readers.json_rows import explain, parse_json
 from tunesmith.data.readers.lines import split_lines
-from tunesmith.data.readers.payload import Payload
+from tunesmith.data.readers.payload import Payload, read_payload
 from tunesmith.data.readers.plain_cells import whole_text
+from tunesmith.data.readers.plain_texts import is_plain_text
+from tunesmith.data.readers.read import find_format
 from tunesmith.data.table import Examples, Table
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
@@ -43,7 +45,8 @@ class PredictionTable(PredictedRows):
     """Predictions for the rows of a file or a table, in its order, each with its ``row_id``.
 
     Attributes:
-        dropped: rows that could not be predicted, by reason.
+        dropped: number of rows that could not be predicted, by reason.
+        dropped_rows: the positions of those rows, by reason.
         kept: column of the source -> its cells (N), by the name that it gets in a written file.
     """
 
@@ -51,12 +54,17 @@ class PredictionTable(PredictedRows):
         self,
         rows: Sequence[dict[str, Any]],
         labels: Sequence[Any],
-        dropped: dict[str, int],
+        dropped_rows: Mapping[str, Sequence[int]],
         row_names: Sequence[Any] | None = None,
         kept: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         super().__init__(rows, labels, row_names)
-        self.dropped, self.kept = dropped, dict(kept or {})
+        self.dropped_rows, self.kept = dropped_rows, dict(kept or {})
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Returns how many rows could not be predicted, by reason."""
+        return {reason: len(rows) for reason, rows in self.dropped_rows.items()}
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -156,7 +164,8 @@ def predict(
     """Predicts every row with a finished run. Rows without a text are left out, and counted in ``dropped``.
 
     Args:
-        data: a text or texts, a table in memory, the path of a file, or a text stream (one text a line, csv or jsonl).
+        data: a text or texts, a table in memory, the path of a file, or a text stream. A stream and a file of plain text
+            (``.txt``) hold one text a line, csv or JSON lines.
         output: a file to write: csv, tsv, json, jsonl or parquet. It also has the columns of ``data``.
         columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
 
@@ -171,7 +180,7 @@ def predict(
         raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     if path is not None:
         require_file_place(path, data)
-    table = noted(table_from_stream(data), listener) if isinstance(data, io.TextIOBase) else read_rows_or_text(data, listener)
+    table = read_texts(data, listener)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     given = columns_section(columns)
@@ -202,8 +211,22 @@ def prediction_table(
     others = {name: cells for name, cells in examples.others.items() if not is_piped and (name, id_column) != ("id", "id")}
     kept = kept_columns(others, labels, has_id=ids is not None)
     index = index_of(data)
-    dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
+    dropped: dict[str, list[int]] = {}
+    for row in examples.bad_rows:
+        if row.dropped:
+            dropped.setdefault(row.reason, []).append(row.row_id)
     return PredictionTable(whole, labels, dropped, examples.row_ids if index is None else index[examples.row_ids], kept)
+
+
+def read_texts(data: object, listener: Listener) -> Table:
+    """Reads a table of texts: rows, a text, a text stream, or a file of plain text, which is read as a stream is."""
+    if isinstance(data, io.TextIOBase):
+        return noted(table_from_lines(data.read(), "standard input"), listener)
+    if isinstance(data, str | Path) and is_plain_text(data) and Path(data).is_file():
+        payload = read_payload(Path(data), str(data))
+        if find_format(payload) is None:
+            return noted(table_from_lines(decode(payload, None).text, payload.name), listener)
+    return read_rows_or_text(data, listener)
 
 
 def has_header(first: str, rest: Sequence[str]) -> bool:
@@ -221,14 +244,18 @@ def columns_section(columns: ColumnsSection | Mapping[str, Any] | None) -> Colum
     return recipe_from_mapping({"data": {"train": IN_MEMORY, "columns": dict(columns or {})}}, "columns").data.columns
 
 
-def table_from_stream(stream: TextIO | io.TextIOBase) -> Table:
-    """Reads a table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
-    text = stream.read().removeprefix("\ufeff")
+def table_from_lines(text: str, source: str) -> Table:
+    """Reads a table from text: JSON lines, csv with a header that names a text column, or else one text a line.
+
+    Args:
+        source: names the text in messages and results.
+    """
+    text = text.removeprefix("\ufeff")
     lines = split_lines(text)
     lines = lines if lines[-1] else lines[:-1]
     if not any(line.strip() for line in lines):
-        remedy = "Pipe one text a line, csv with a header, or JSON lines."
-        raise DataError.one("standard input", "there is nothing on it.", remedy)
+        remedy = "Give one text a line, csv with a header, or JSON lines."
+        raise DataError.one(source, "there is nothing on it.", remedy)
     first = lines[0].strip()
     if first.startswith("{"):
         objects = []
@@ -238,11 +265,11 @@ def table_from_stream(stream: TextIO | io.TextIOBase) -> Table:
             try:
                 objects.append(parse_json(line))
             except ValueError as error:
-                raise DataError.one(f"standard input:{number}", f"this line is no JSON: {explain(error)}.") from None
+                raise DataError.one(f"{source}:{number}", f"this line is no JSON: {explain(error)}.") from None
             if not isinstance(objects[-1], dict):
-                raise DataError.one(f"standard input:{number}", "this line is no JSON object.")
-        return table_from_frame(objects, "standard input")
+                raise DataError.one(f"{source}:{number}", "this line is no JSON object.")
+        return table_from_frame(objects, source)
     if has_header(first, lines[1:]):
-        payload = Payload("standard input", whole_text(text).encode(), ".csv", "")
+        payload = Payload(source, whole_text(text).encode(), ".csv", "")
         return read_delimited(payload, ",", header=True)
-    return table_from_frame({"text": lines}, "standard input")
+    return table_from_frame({"text": lines}, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,17 @@ def test_no_interval_where_one_row_has_the_whole_error() -> None:
 def test_perfect_predictions_have_no_error_to_count() -> None:
     few, unseen = unseen_squares(from_scores(REGRESSION, np.arange(5.0), np.arange(5.0)))
     assert (few.reason, unseen) == ("", 0.0)
+
+
+def test_a_constant_system_finds_no_other_class() -> None:
+    """The majority class of 13 has a macro F1 of at most 1/13; without the exception the interval ended at 0.715."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 13, 70)
+    shares = np.bincount(labels, minlength=13) / 70
+    constant = from_scores(SINGLE, labels, np.tile(shares, (70, 1)))
+    (found,) = metric_intervals(SINGLE, constant, "test", ["macro_f1"])
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low < found.high <= 1 / 13
+    assert of_mean_f1(constant).variance == 0
+    assert of_mean_f1(replace(constant, scores=np.eye(13)[constant.decisions])).variance > 0

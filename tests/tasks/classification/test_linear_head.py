@@ -81,9 +81,35 @@ def test_variants_of_a_row_are_held_out_with_it(kind: str) -> None:
     rows = HeadRows(vectors[order], labels[order], None, texts[order])
     assert fit_on_scaled(labels_of(kind), rows)[0] is None
     assert fit_on_scaled(labels_of(kind), replace(rows, clusters=np.arange(500)))[0] is not None
-    held = rows.held_out()
-    assert not set(rows.clusters[held]) & set(rows.clusters[~held])
-    assert 0.25 < held.mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    "clusters",
+    [
+        np.arange(300),
+        RANDOM.integers(0, 200, 300),
+        np.repeat(np.arange(100), 3),
+        np.array([0, 1, 1, 2]),
+        np.array([1, 0, 2, 2]),
+        np.array([5, 5, 3]),
+    ],
+    ids=["alone", "some together", "threes", "all would be held out", "one pair", "two clusters"],
+)
+def test_a_third_is_held_out_in_whole_clusters(clusters: np.ndarray) -> None:
+    n = len(clusters)
+    held = HeadRows(np.zeros((n, 2)), np.zeros(n), None, clusters).held_out()
+    assert held.any()
+    assert not held.all()
+    assert not set(clusters[held]) & set(clusters[~held])
+    if n > 10:
+        assert 0.25 < held.mean() < 0.4
+
+
+def test_rows_alone_are_held_out_whatever_other_rows_are_linked() -> None:
+    linked = np.arange(300)
+    linked[250] = linked[100]
+    apart, together = (HeadRows(VECTORS, TARGETS[SINGLE], None, clusters).held_out() for clusters in (np.arange(300), linked))
+    assert set(np.flatnonzero(apart != together)) <= {100, 250}
 
 
 def test_class_weights_raise_the_probability_of_a_rare_class() -> None:

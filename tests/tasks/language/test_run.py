@@ -185,11 +185,11 @@ def test_runs_are_compared_row_by_row(train) -> None:
         use.compare([first.folder, second.folder], metric="rouge_w")
 
 
-def test_a_classifier_that_writes_is_compared_with_one_that_does_not(train, tmp_path: Path) -> None:
+def test_a_classifier_that_writes_is_compared_with_one_that_does_not(train, tiny_model: Path, tmp_path: Path) -> None:
     writer = train(questions(60), "writer", test=questions(30, 1), sft={"labels": ["Cem", "Ann", "Ben"]})
     rows, test = ([{"text": row["prompt"], "label": row["completion"]} for row in questions(*size)] for size in ((60,), (30, 1)))
     classifier = tunesmith.train(
-        rows, test=test, model="builtin:minilm", output=tmp_path / "classifier", train={"num_train_epochs": 1},
+        rows, test=test, model=str(tiny_model), output=tmp_path / "classifier", train={"num_train_epochs": 1},
         evaluate={"baselines": ["majority"], "n_resamples": 400},
     )  # fmt: skip
     (ours,) = use.compare([writer.folder, classifier.folder])

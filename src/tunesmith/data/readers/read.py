@@ -215,6 +215,18 @@ def parse_table(payload: Payload, header: bool | None = None, encoding: str | No
 
 def sniff(payload: Payload, encoding: str | None) -> str:
     """Returns the suffix of the format that the content is in. Raises DataError if it is in none."""
+    found = find_format(payload, encoding)
+    if found is None:
+        ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
+        remedy = f"Known formats: {FORMATS}."
+        if is_plain_text(payload.name):
+            remedy += " To train a language model on plain texts, name the file in a recipe with task: pretraining."
+        raise DataError.one(payload.name, f"{ending}, and its content is no table either.", remedy)
+    return found
+
+
+def find_format(payload: Payload, encoding: str | None = None) -> str | None:
+    """Returns the suffix of the format that the content is in; None if it is in none. Raises DataError for lines of tokens."""
     text = decode(payload, encoding).text.lstrip()
     reject_token_lines(text, payload.name)
     if text.startswith("["):
@@ -224,11 +236,7 @@ def sniff(payload: Payload, encoding: str | None) -> str:
     with any_field_size():
         fitting = fitting_delimiters(text)
     if not fitting:
-        ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
-        remedy = f"Known formats: {FORMATS}."
-        if is_plain_text(payload.name):
-            remedy += " To train a language model on plain texts, name the file in a recipe with task: pretraining."
-        raise DataError.one(payload.name, f"{ending}, and its content is no table either.", remedy)
+        return None
     return ".tsv" if "\t" in fitting else ".csv"
 
 

@@ -43,8 +43,14 @@ Correction = Callable[[Predictions], FewRows]
 
 
 def of_mean_f1(predictions: Predictions) -> FewRows:
-    """Adds to macro F1 the variance of classes whose F1 is 0 or 1: each may be wrong by ``unseen`` of itself."""
+    """Adds to macro F1 the variance of classes whose F1 is 0 or 1: each may be wrong by ``unseen`` of itself.
+
+    Nothing is added for a system that gives all rows the same probabilities, such as the class shares: it finds no other class
+    in any. Of probabilities of 0 and 1 this is not known.
+    """
     f1, unseen = class_f1(predictions)
+    if predictions.scores.max() < 1 and not np.ptp(predictions.scores, axis=0).any():
+        return FewRows()
     hidden = np.where((f1 > 0) & (f1 < 1), 0.0, unseen) / len(f1)
     return FewRows(float(((hidden / Z) ** 2).sum()))
 

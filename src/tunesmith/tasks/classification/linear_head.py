@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_ROWS, MAX_TOKENS = 2_000, 100_000
 """Of the rows that the linear model is fitted to: with more, training itself has enough steps, and the fit would take long."""
 HELD_OUT = 3
-"""One cluster of rows of so many selects the strength of the regularisation."""
+"""One row, or cluster of rows, of so many selects the strength of the regularisation."""
 STRENGTHS = Strengths(inverse=(0.01, 0.1, 1.0), ridge=(1000.0, 100.0, 10.0), usual=1, many_classes=1000)
 LEAST_GAIN = 0.01
 """Smallest decrease of the loss on held-out rows, as a share, from that of a model without vectors."""
@@ -63,10 +63,15 @@ class HeadRows:
         return HeadRows(self.vectors[chosen], self.labels[chosen], self.class_weights, self.clusters[chosen])
 
     def held_out(self) -> Array:
-        """Returns which rows (N) select the strength: those of every third cluster, in the order of their first rows."""
-        _, first, cluster = np.unique(self.clusters, return_index=True, return_inverse=True)
-        chosen: Array = np.argsort(np.argsort(first))[cluster] % HELD_OUT == 0
-        return chosen
+        """Returns which rows (N) select the strength: every third, and of those in clusters of several rows every third cluster.
+
+        A row alone depends on its position only: a near-duplicate more or less in the file does not draw all others anew.
+        """
+        _, first, cluster, sizes = np.unique(self.clusters, return_index=True, return_inverse=True, return_counts=True)
+        place, is_alone = np.argsort(np.argsort(first))[cluster], sizes[cluster] == 1
+        among_several = np.cumsum(sizes[np.argsort(first)] > 1)[place] - 1
+        chosen: Array = np.where(is_alone, np.arange(len(cluster)), among_several) % HELD_OUT == 0
+        return place % HELD_OUT == 0 if chosen.all() or not chosen.any() else chosen
 
 
 @dataclass(frozen=True)
@@ -163,9 +168,9 @@ def some_rows(lengths: Array) -> list[int]:
 def fit_on_scaled(labels: Labels, rows: HeadRows, strengths: Strengths = STRENGTHS) -> tuple[LinearModel | None, float]:
     """Fits a linear model to the vectors as they are, regularised as if each had mean 0 and all together a deviation of 1.
 
-    A third of the clusters of rows selects the strength; the model that is returned is fitted to all of them. It is None if the
-    loss of the selected one on that third is not at least ``LEAST_GAIN`` below that of a model without vectors. The rows have
-    at least two clusters.
+    A third of the rows, in whole clusters, selects the strength; the model that is returned is fitted to all of them. It is None
+    if the loss of the selected one on that third is not at least ``LEAST_GAIN`` below that of a model without vectors. The rows
+    have at least two clusters.
     """
     mean, deviation = rows.vectors.mean(axis=0), float(rows.vectors.std()) or 1.0
     scaled = replace(rows, vectors=(rows.vectors - mean) / deviation)

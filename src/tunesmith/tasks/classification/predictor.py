@@ -190,7 +190,7 @@ def load_predictor(run: Path) -> Predictor:
     require_finished(run)
     folder = run / "model" if (run / "model").is_dir() else run
     if not folder.is_dir():
-        raise ModelError.one(str(run), "there is no such run.")
+        raise ModelError.one(str(run), "there is no such run.", "Name the folder of a finished run, such as runs/first.")
     config = PredictorConfig.load(folder)
     if not is_adapter(folder):
         check_folder(folder, str(folder))
