@@ -157,11 +157,11 @@ ROWS = [
 
 def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": 1})
+    predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": [1]})
     monkeypatch.setattr(predict_workflow, "predict", recorder(calls, predicted))
     completed = cli("predict", "runs/a", "new.csv")
     assert completed.out == predicted.text(".csv")
-    assert completed.err.endswith("1 row not predicted: text is empty\n")
+    assert completed.err.endswith("1 row not predicted: text is empty (row 1)\n")
     assert calls[0][0] == ("runs/a", Path("new.csv"))  # on the command line a word is a file, never a text
     cli("predict", "runs/a", stdin="hello\n")
     assert calls[1][0][1].read() == "hello\n"
