@@ -23,7 +23,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
-    chosen, was_there = choose_format(output, args.format), output is not None and output.exists()
+    chosen = choose_format(output, args.format)
+    was_there = output is not None and output.exists()
     if output is not None:
         require_file_place(output)
     if chosen == "html":

@@ -101,10 +101,9 @@ def replaced_columns(table: Table, trained: Mapping[str, Any], given: ColumnsSec
         wanted, used = ([names] if isinstance(names, str) else list(names), [own] if isinstance(own, str) else list(own))
         absent = [name for name in wanted if name not in table.columns]
         if absent and used and getattr(given, part) is None:
-            reason = "it is the only one" if len(table.columns) == 1 else columns.reasons.get(part, "nothing else is a text")
             notes.append(
                 f"{table.source} has no column {listed(absent)}, which the run has as its {part}; "
-                f"{listed(used)} is used instead: {reason}."
+                f"{listed(used)} is used instead: {columns.reasons[part]}."
             )
     return notes
 

@@ -10,7 +10,7 @@ from tunesmith.data.personal import masked
 from tunesmith.report.counts import ClassScore, Rate
 from tunesmith.report.markup import Markup, escape, join, tag
 from tunesmith.report.numbers import ABSENT, count, is_number, number, percent, with_interval
-from tunesmith.report.words import display_name, find, sample_size
+from tunesmith.report.words import display_name, find, sample_unit
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 WORD_CLASSES = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
@@ -136,8 +136,8 @@ def size_cell(verdict: Verdict) -> Cell:
     """Makes a cell with the number of independent clusters on a second line."""
     if not verdict.n:
         return num(ABSENT, verdict.n)
-    rows, inside, clusters = sample_size(verdict).partition(" in ")
-    second = [tag("br"), tag("span", inside.lstrip() + clusters.replace("independent ", ""), class_="quiet")] if inside else []
+    rows, clusters = plural(verdict.n, sample_unit(verdict)), verdict.n_clusters
+    second = [] if clusters is None else [tag("br"), tag("span", f"in {plural(clusters, 'cluster')}", class_="quiet")]
     return num(join([rows, *second]), verdict.n)
 
 

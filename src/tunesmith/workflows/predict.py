@@ -23,7 +23,7 @@ from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload, read_payload
 from tunesmith.data.readers.plain_cells import whole_text
 from tunesmith.data.readers.plain_texts import is_plain_text
-from tunesmith.data.readers.read import find_format
+from tunesmith.data.readers.read import find_format, parse_table
 from tunesmith.data.table import Examples, Table
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
@@ -224,8 +224,9 @@ def read_texts(data: object, listener: Listener) -> Table:
         return noted(table_from_lines(data.read(), "standard input"), listener)
     if isinstance(data, str | Path) and is_plain_text(data) and Path(data).is_file():
         payload = read_payload(Path(data), str(data))
-        if find_format(payload) is None:
-            return noted(table_from_lines(decode(payload, None).text, payload.name), listener)
+        is_table = find_format(payload) is not None
+        table = parse_table(payload) if is_table else table_from_lines(decode(payload, None).text, payload.name)
+        return noted(table, listener)
     return read_rows_or_text(data, listener)
 
 

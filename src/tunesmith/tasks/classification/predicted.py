@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.cells import listed, plural
@@ -99,11 +100,13 @@ def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) 
     trained = predictor.config.columns
     known = columns_of_training(table, trained, requested)
     text, pair = known.text, known.pair
+    reasons: dict[str, str] = {}
     if text is None and len(table.columns) == 1:
-        text = next(iter(table.columns))
+        text, reasons = next(iter(table.columns)), {"text": "it is the only one"}
     if text is None and trained["pair"] and not table.has_header and len(table.columns) == 2:
-        text, pair = table.columns
+        (text, pair), reasons = table.columns, dict.fromkeys(("text", "pair"), "there are two columns, without a header")
     if trained["pair"] and pair is None and requested.text is None and text is not None:
         message = f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here."
         raise DataError.one(table.source, message, f"Columns: {', '.join(table.columns)}. Name it with --pair.")
-    return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)
+    columns = detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)
+    return replace(columns, reasons={**columns.reasons, **reasons})
