@@ -15,8 +15,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
-from tunesmith.data.pairs.conversions import SAME
 from tunesmith.data.pairs.formats import MEANING, PairFormat
+from tunesmith.data.pairs.pair_classes import NamedClasses, PairLabels, means_same
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.data.row_clusters import row_clusters
@@ -242,11 +242,11 @@ def check_metrics(names: Sequence[str]) -> None:
             raise InputError.one("--metric", f"{error}.") from None
 
 
-def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Name it: --same LABEL.") -> RowsTest:
+def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None) -> RowsTest:
     """Builds the test of the rows' format.
 
     Args:
-        same: the label of pairs with the same meaning, if it is none of the usual words.
+        named: the classes of labelled pairs that the user named.
 
     Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
@@ -265,19 +265,19 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Nam
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
         target = np.array([classes.index(name) for name in rows.target])
     elif rows.target is not None:
-        target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, same, say_same))
+        target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
     return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups)
 
 
-def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
-    """Returns 1 for each pair whose class means the same, else 0. Raises DataError if no class is known to mean the same."""
-    names = [str(name).casefold() for name in rows.target or ()]
-    classes = sorted(set(names))
-    meant = [same.strip().casefold()] if same is not None else [name for name in SAME if name in classes][:1]
-    if len(classes) < 2 or not meant or meant[0] not in classes:
-        message = f"the classes are {listed(classes)}; which of them means the same cannot be detected."
-        raise DataError.one(rows.source, message, say_same)
-    return [int(name == meant[0]) for name in names]
+def same_or_not(rows: EmbeddingRows, named: NamedClasses | None = None) -> list[int]:
+    """Returns 1 for each labelled pair whose class means the same, else 0. Raises DataError if that class is not known."""
+    return means_same(pair_labels(rows, named))
+
+
+def pair_labels(rows: EmbeddingRows, named: NamedClasses | None = None) -> PairLabels:
+    """Returns rows of labelled pairs with what is known of their classes."""
+    pairs = list(zip(*rows.sides, rows.target or (), strict=True))
+    return PairLabels(pairs, rows.format.texts, rows.source, named or NamedClasses())
 
 
 def cosine(first: Any, second: Any) -> Array:

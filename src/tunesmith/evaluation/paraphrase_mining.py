@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.pairs.pair_classes import NamedClasses
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.row_clusters import components
@@ -110,18 +111,18 @@ def without_itself(ranked: Array) -> Array:
     return np.take_along_axis(ranked, order, axis=1)[:, :-1]
 
 
-def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseTest:
+def paraphrase_test(rows: EmbeddingRows, named: NamedClasses | None = None) -> ParaphraseTest:
     """Builds the test of pairs of texts.
 
     Args:
-        same: the label of pairs with the same meaning, if it is none of the usual words.
+        named: the classes of labelled pairs that the user named.
 
     Raises DataError if the rows are not labelled pairs of equal and other meanings, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)
     elif rows.format.kind == "labelled_pair":
-        means_same = same_or_not(rows, same, "Name it: --same LABEL.")
+        means_same = same_or_not(rows, named)
     else:
         message = f"paraphrases are mined from pairs that mean the same; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise DataError.one(rows.source, message, "Give two texts a row, and a label where some pairs mean something else.")

@@ -178,8 +178,10 @@ class EmbeddingSection(Section):
     """Batch sampler, by upstream's names. Default: the one that the loss needs."""
     guide: str | None = None
     """Guide model of GISTEmbedLoss, which filters false negatives; given like model.name. Default: the base model."""
-    same: str | None = None
-    """The label of pairs with the same meaning, if it is not one of the usual words."""
+    same: str | int | None = None
+    """The label of pairs with the same meaning, if the data do not say it. Numbers do not, unless they are 0 and 1."""
+    different: str | int | None = None
+    """convert: triplet: the label of pairs whose second text is a negative. Default: contradiction, or every label but `same`."""
     score_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """Lowest and highest score; scores are scaled from this range to [0, 1]."""
     hard_negatives: HardNegativesSection | None = None

@@ -209,7 +209,7 @@ _LANGUAGE = ("sft", "pretraining")
 # Options of the section ``embedding`` that concern vectors and their losses.
 VECTOR_OPTIONS = (
     *("loss", "loss_options", "mix", "losses", "matryoshka_dimensions", "adaptive_layers", "pooling", "dense", "normalize"),
-    *("prompts", "batch_sampler", "guide", "same", "score_range", "convert"),
+    *("prompts", "batch_sampler", "guide", "same", "different", "score_range", "convert"),
 )
 
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a

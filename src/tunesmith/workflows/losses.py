@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.data.cells import is_missing
+from tunesmith.data.pairs.class_names import occurring_classes, with_class_names
 from tunesmith.data.pairs.conversions import CONVERSIONS, convert
 from tunesmith.data.pairs.formats import MEANING, PairFormat, PairKind, detect_pair_format
 from tunesmith.data.pairs.text_lists import divide_text_lists
@@ -39,9 +39,8 @@ def losses(data: object = None) -> dict[str, Any]:
         return {"formats": formats, "shapes": formats, "wrappers": wrappers()}  # ``shapes`` is the earlier name of ``formats``
     rows, note = divide_text_lists(read_given(data))
     form = detect_pair_format(rows)
-    n_classes = 0
-    if form.kind in ("labelled_pair", "labelled_text"):
-        n_classes = len({str(cell).strip() for cell in rows.columns[form.target[0]] if not is_missing(cell)})
+    rows, named = with_class_names(rows, form)
+    n_classes = len(occurring_classes(rows, form))
     formats = [losses_of(form.kind, n_classes)]
     return {
         "data": source_name(data),
@@ -49,7 +48,7 @@ def losses(data: object = None) -> dict[str, Any]:
         "columns": list(form.columns),
         "n_classes": n_classes,
         "reason": form.reason,
-        "note": note or "",
+        "note": " ".join(filter(None, [note, named])),
         "formats": formats,
         "shapes": formats,
         "conversions": conversions(rows, form),
@@ -65,7 +64,7 @@ def conversions(rows: Table, form: PairFormat) -> list[dict[str, Any]]:
             converted = convert(rows, form, kind)
             n_rows, left_out, words = len(converted.rows), dict(converted.left_out), converted.summary()
         except DataError as error:
-            n_rows, left_out, words = 0, {}, error.problems[0].message
+            n_rows, left_out, words = 0, {}, " ".join(filter(None, [error.problems[0].message, error.problems[0].remedy]))
         default = default_for(kind).loss
         targets.append(
             {"format": kind, "shape": kind, "default": default, "rows": n_rows, "left_out": left_out, "summary": words}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PairFormat, PairKind
+from tunesmith.data.pairs.pair_classes import NamedClasses
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
 NLI = PairFormat("labelled_pair", ("premise", "hypothesis"), ("label",), "")
+DUPLICATES = PairFormat("labelled_pair", ("question1", "question2"), ("is_duplicate",), "")
 TEXTS = PairFormat("labelled_text", ("text",), ("label",), "")
 
 
@@ -22,6 +25,10 @@ def nli(*rows: tuple[Any, Any, Any]) -> Table:
     return table_from_frame(
         dict(zip(("premise", "hypothesis", "label"), map(list, zip(*rows, strict=True)), strict=True)), "rows"
     )
+
+
+def renamed(table: Table) -> Table:
+    return replace(table, columns=dict(zip(DUPLICATES.columns, table.columns.values(), strict=True)))
 
 
 ROWS = nli(
@@ -47,8 +54,38 @@ def test_nli_becomes_triplets_with_contradictions_never_with_neutral_texts() -> 
 @pytest.mark.parametrize(("same", "other"), [(1, 0), (1.0, 0.0), ("duplicate", "no")])
 def test_duplicates_become_triplets_with_what_is_labelled_different(same: object, other: object) -> None:
     rows = nli(("how old", "what age", same), ("how old", "how tall", other), ("what age", "how old", same))
-    made = convert(rows, NLI, "triplet")
+    made = convert(renamed(rows), DUPLICATES, "triplet")
     assert made.rows == (("how old", "what age", "how tall"),)
+
+
+def coded(coding: dict[str, object]) -> Table:
+    labels = [coding[name] for name in ROWS.columns["label"]]
+    return replace(ROWS, columns={**ROWS.columns, "label": labels})
+
+
+@pytest.mark.parametrize(
+    ("coding", "same", "different"), [((0, 1, 2), "0", "2"), ((1, 2, 0), "1", "0"), ((0.0, 1.0, 2.0), "0", "2")]
+)
+def test_nli_in_numbers_becomes_what_it_is_in_names(coding: tuple[float, ...], same: str, different: str) -> None:
+    table = coded(dict(zip(("entailment", "neutral", "contradiction"), coding, strict=True)))
+    for to in ("positive_pair", "triplet"):
+        with pytest.raises(
+            DataError, match=r"the classes are 0, 1, 2; .*0 entailment, 1 neutral, 2 contradiction.* embedding\.same: LABEL"
+        ):
+            convert(table, NLI, to)
+    pairs = convert(table, NLI, "positive_pair", named=NamedClasses(same))
+    assert pairs.rows == convert(ROWS, NLI, "positive_pair").rows
+    with pytest.raises(DataError, match=r"which of them means a contradiction .*embedding\.different: LABEL"):
+        convert(table, NLI, "triplet", named=NamedClasses(same))
+    triplets = convert(table, NLI, "triplet", named=NamedClasses(same, different))
+    assert triplets.rows == convert(ROWS, NLI, "triplet").rows
+
+
+def test_rows_without_agreement_are_left_out_of_conversions() -> None:
+    rows = nli(("a", "b", "entailment"), ("a", "c", "contradiction"), ("a", "d", "-"), ("a", "e", -1))
+    made = convert(rows, NLI, "triplet")
+    assert made.rows == (("a", "b", "c"),)
+    assert (made.left_out["labelled -"], made.left_out["labelled -1"]) == (1, 1)
 
 
 def test_tuples_become_a_triplet_for_each_negative() -> None:

@@ -139,3 +139,16 @@ SCORED: dict[str, list[Any]] = {"text": QUESTIONS, "pair": NEAR, "score": []}
 def test_what_cannot_be_measured_is_an_error(columns: dict[str, list[Any]], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate_similarity("builtin:minilm", write("rows.csv", columns), **options)
+
+
+def test_classes_in_numbers_are_asked_about_and_the_named_one_is_said(capsys, tmp_path: Path) -> None:
+    rows = {"premise": QUESTIONS * 3, "hypothesis": [*NEAR, *FAR, *FAR[1:], FAR[0]], "label": [0] * 12 + [1] * 12 + [2] * 12}
+    assert main(["evaluate", "builtin:minilm", write("nli.csv", rows)]) == 2
+    assert "the classes are 0, 1, 2; which of them means the same" in capsys.readouterr().err
+    right = found("nli.csv", "--same", "0", capsys=capsys)
+    assert values(right)["auroc"] > 0.9
+    assert values(found("nli.csv", "--same", "2", capsys=capsys))["auroc"] < 0.5
+    assert main(["evaluate", "builtin:minilm", "nli.csv", "--same", "0"]) == 0
+    assert "label 0 means the same." in capsys.readouterr().err
+    names = {**rows, "label_text": [("entailment", "neutral", "contradiction")[k] for k in rows["label"]]}
+    assert values(found(write("named.csv", names), capsys=capsys)) == values(right)

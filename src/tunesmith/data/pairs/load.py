@@ -11,8 +11,10 @@ import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
+from tunesmith.data.pairs.class_names import align_classes, occurring_classes, require_one_coding, with_class_names
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
+from tunesmith.data.pairs.pair_classes import NamedClasses
 from tunesmith.data.pairs.retrieval import LAYOUT, SUFFIXES, Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
@@ -34,10 +36,40 @@ class EmbeddingData(SplitData[EmbeddingRows]):
     Attributes:
         also: further training rows with a loss each; those that are concatenated stand in ``train``.
         retrieval: the folder that ``evaluate.retrieval`` names.
+        named_classes: the classes of labelled pairs that the recipe names.
     """
 
     also: tuple[EmbeddingRows, ...] = field(default=(), kw_only=True)
     retrieval: Retrieval | None = field(default=None, kw_only=True)
+    named_classes: NamedClasses = field(default=NamedClasses(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class EmbeddingReading:
+    """What every file of an embedding run is read with.
+
+    Attributes:
+        train, train_format: the training table, whose classes the other files share.
+        notes: messages for the user; grows while files are read.
+    """
+
+    recipe: Recipe
+    base: Path
+    train: Table
+    train_format: PairFormat
+    notes: list[str]
+
+    @property
+    def named_classes(self) -> NamedClasses:
+        """The classes of labelled pairs that the recipe names."""
+        section = self.recipe.embedding
+        beside = occurring_classes(self.train, self.train_format)
+        return NamedClasses(section.same, section.different, beside=beside)
+
+    def aligned(self, table: Table, row_format: PairFormat) -> Table:
+        """Returns a further table with its classes by their names, in the notation of the training table."""
+        named = with_noted_names(table, row_format, self.notes)
+        return align_classes(named, row_format, self.train, self.train_format, self.notes)
 
 
 def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> EmbeddingData:
@@ -49,8 +81,10 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)
     train_format = detect_and_note(tables["train"], requested_columns(recipe.data.columns), notes)
-    splits = {"train": read_rows(tables["train"], train_format, "train", recipe, notes)}
-    also = read_also(recipe, base, notes)
+    tables["train"] = with_noted_names(tables["train"], train_format, notes)
+    reading = EmbeddingReading(recipe, base, tables["train"], train_format, notes)
+    splits = {"train": read_rows(tables["train"], train_format, "train", reading)}
+    also = read_also(reading)
     if also and recipe.embedding.mix == "concatenate":
         splits["train"], also = concatenate([splits["train"], *also], notes), []
     for split in SPLITS[1:]:
@@ -59,7 +93,7 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
             has_all = all(name in tables[split].columns for name in train_format.columns)
             is_same = train_format.kind != "single_text" and has_all
             row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
-            splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
+            splits[split] = read_rows(reading.aligned(tables[split], row_format), row_format, split, reading)
     take_shares(splits, recipe, split_embedding_rows, notes)
     train = limit_rows(splits["train"], recipe, notes)
     folder = recipe.evaluate.retrieval
@@ -69,6 +103,7 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         splits.get("test"),
         also=tuple(also),
         retrieval=None if folder is None else read_beir(beir_folder(folder, base)),
+        named_classes=reading.named_classes,
         notes=tuple(notes),
     )
 
@@ -91,6 +126,13 @@ def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: li
     if column is not None:
         apply_split_column(tables, column, data, notes)
     return tables
+
+
+def with_noted_names(table: Table, row_format: PairFormat, notes: list[str]) -> Table:
+    """Replaces numbers of classes by the names that another column pairs with them; a note says so."""
+    named, note = with_class_names(table, row_format)
+    notes += [f"{table.source}: {note}"] if note else []
+    return named
 
 
 def with_single_texts(table: Table, notes: list[str]) -> Table:
@@ -124,17 +166,18 @@ def requested_columns(columns: ColumnsSection) -> dict[str, str | list[str]]:
     return {part: getattr(columns, part) for part in PARTS if getattr(columns, part, None) is not None}
 
 
-def read_also(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRows]:
+def read_also(reading: EmbeddingReading) -> list[EmbeddingRows]:
     """Reads each file of ``data.also`` in its own format; the recipe's columns apply where a file has all of them."""
-    columns = requested_columns(recipe.data.columns)
+    data, notes = reading.recipe.data, reading.notes
+    columns = requested_columns(data.columns)
     names = [name for value in columns.values() for name in (value if isinstance(value, list) else [value])]
     files = []
-    for source in recipe.data.also:
-        table = read_table(source, header=recipe.data.header, encoding=recipe.data.encoding, base=base, split="train")
+    for source in data.also:
+        table = read_table(source, header=data.header, encoding=data.encoding, base=reading.base, split="train")
         table = with_single_texts(table, notes)
         has_all = all(find_column(table, name) is not None for name in names)
         own_format = detect_and_note(table, columns if has_all else {}, notes)
-        files.append(read_rows(table, own_format, "train", recipe, notes))
+        files.append(read_rows(reading.aligned(table, own_format), own_format, "train", reading))
     return files
 
 
@@ -144,10 +187,13 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
     # Row ids of each file begin after those of the files before it, left-out rows included.
     sizes = [max(part.rows_read, max(part.row_ids) + 1) for part in parts[:-1]]
     placed = list(zip(np.cumsum([0, *sizes]).tolist(), parts, strict=True))
-    for offset, part in placed:
+    for part in parts:
         if (part.format.kind, len(part.sides)) != (first.format.kind, len(first.sides)):
             message = f"{first.source} has {first.format.name} rows and these {part.format.name} rows; one table has one format."
             raise DataError.one(part.source, message, "Use embedding.mix: proportional, or embedding.convert.")
+    if first.format.kind in CLASS_KINDS:
+        require_one_coding([(part.source, part.classes) for part in parts], first.format)
+    for offset, part in placed:
         if part is not first:
             notes.append(f"{part.source}: its rows follow from row {offset:,} on.")
     targets = [value for part in parts for value in part.target or ()]
@@ -173,8 +219,9 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
     )
 
 
-def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, notes: list[str]) -> EmbeddingRows:
+def read_rows(table: Table, row_format: PairFormat, split: str, reading: EmbeddingReading) -> EmbeddingRows:
     """Reads the usable rows; training rows are converted where the recipe requests another format."""
+    recipe, notes = reading.recipe, reading.notes
     group = recipe.data.columns.group
     if group is not None and group not in table.columns:
         if split == "train":
@@ -186,7 +233,7 @@ def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, 
         return usable_rows(table, row_format, split, score_range=recipe.embedding.score_range, group=group)
     if split != "train":
         return usable_rows(table, row_format, split, group=group)
-    converted = convert(table, row_format, to, recipe.train.seed)
+    converted = convert(table, row_format, to, recipe.train.seed, named=reading.named_classes)
     notes.append(f"{table.source}: {converted.summary()}.")
     row_ids, sides = tuple(range(len(converted.rows))), tuple(zip(*converted.rows, strict=True))
     new_format = PairFormat(to, converted.columns, (), f"converted from {row_format.name}")
@@ -209,6 +256,9 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
         "splits": {name: split_record(rows, format_record(rows)) for name, rows in data.named().items()},
         "also": [split_record(rows, format_record(rows)) for rows in data.also],
     }
+    named = data.named_classes
+    if named.beside:
+        record["pair_classes"] = {"classes": list(named.beside), "same": named.same, "different": named.different}
     if retrieval is not None:
         record["retrieval"] = {
             "source": retrieval.source,

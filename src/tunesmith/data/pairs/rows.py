@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed, plural
-from tunesmith.data.labelled.labels import class_name
+from tunesmith.data.labelled.labels import class_name, marker
 from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.pairs.formats import PairFormat, PairKind
@@ -16,7 +16,7 @@ from tunesmith.data.split import SplitKeys, split_positions
 from tunesmith.data.table import Table, not_text, repaired_rows, unread_rows
 from tunesmith.errors import DataError
 
-WITHOUT_TEXT, WITHOUT_TARGET, UNLABELLED = "without a text", "without a {}", "labelled -1"
+WITHOUT_TEXT, WITHOUT_TARGET, UNLABELLED = "without a text", "without a {}", "labelled {}"
 WITHOUT_NEGATIVE = "without a negative"
 SAME_NEGATIVE = "with a negative equal to the positive"
 QUERY_DOCUMENT_KINDS: frozenset[PairKind] = frozenset({"positive_pair", "triplet", "tuple", "teacher_scores"})
@@ -72,8 +72,8 @@ def usable_rows(
 ) -> EmbeddingRows:
     """Builds the rows of a table that have all their texts and a target.
 
-    Left out and counted are rows that could not be read, with an empty text or target, with the label -1 (NLI data mark rows
-    without agreement of the annotators so), and with a negative that equals the positive.
+    Left out and counted are rows that could not be read, with an empty text or target, with a label such as -1 or - (NLI data
+    mark rows without agreement of the annotators so), and with a negative that equals the positive.
 
     Args:
         score_range: the lowest and the highest score, which become 0 and 1.
@@ -128,10 +128,15 @@ def unusable_reason(texts: Sequence[object], targets: Sequence[object], row_form
         return WITHOUT_NEGATIVE if has_pair else WITHOUT_TEXT
     if any(is_missing(target) for target in targets):
         return WITHOUT_TARGET.format(row_format.target[0])
-    if row_format.kind in CLASS_KINDS and str(targets[0]).strip() in ("-1", "-1.0"):
-        return UNLABELLED
+    if row_format.kind in CLASS_KINDS and is_unlabelled(targets[0]):
+        return UNLABELLED.format(class_name(targets[0]))
     negatives = {str(text).strip() for text in texts[2:]} if row_format.kind in QUERY_DOCUMENT_KINDS else set()
     return SAME_NEGATIVE if negatives and str(texts[1]).strip() in negatives else ""
+
+
+def is_unlabelled(cell: object) -> bool:
+    """Returns whether a class cell means "not labelled": -1, or a word such as ``-``, with which SNLI marks such rows."""
+    return marker(cell) is not None or class_name(cell) == "-1"
 
 
 def read_number(table: Table, cell: object, i: int) -> float:

@@ -10,11 +10,12 @@ from tunesmith.data.cells import plural
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
+from tunesmith.data.pairs.pair_classes import same_class
 from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows_test
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, pair_labels, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
@@ -28,7 +29,6 @@ from tunesmith.training.losses.embedding_choice import LossChoice, check_scores,
 
 RETRIEVAL = "retrieval"
 """The name of the split for metrics on ``evaluate.retrieval``."""
-NAME_SAME = "Name it: embedding.same: LABEL."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
     tests: dict[str, EmbeddingTest] = {}
     for rows in (data.validation, data.test):
         if rows is not None:
-            tests[rows.split] = rows_test(rows, recipe.embedding.same, NAME_SAME)
+            tests[rows.split] = rows_test(rows, data.named_classes)
     if data.retrieval is not None:
         requested = recipe.evaluate.metric
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
@@ -147,6 +147,12 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
         shape = f"{rows.format.kind.replace('_', ' ')}: {' + '.join(rows.format.columns)}"
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})")
     yield from read_as(data.rows.notes)
+    for rows in data.rows.named().values():
+        if rows.split in data.tests and rows.format.kind == "labelled_pair":
+            same = same_class(pair_labels(rows, data.rows.named_classes))
+            yield CheckLine(
+                f"pairs of {rows.split}", f"{rows.format.target[0]} {same} means the same, every other label does not"
+            )
     train, given = data.rows.train, recipe.data.columns
     unused = [name for name in train.unused if name not in (given.id, given.split)]
     yield CheckLine("columns", " + ".join(train.format.columns) + not_used(unused))

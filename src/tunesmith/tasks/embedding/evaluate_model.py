@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import plural
+from tunesmith.data.pairs.class_names import with_class_names
 from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.pair_classes import NamedClasses, same_class
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
@@ -22,6 +24,7 @@ from tunesmith.evaluation.embedding_tests import (
     SearchTest,
     check_metrics,
     clustered_metrics,
+    pair_labels,
     rows_test,
     truncated_outputs,
 )
@@ -45,6 +48,7 @@ from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Finding, RunResult, Verdict
+from tunesmith.run_folder import RESULT
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.test_looks import with_look
 
@@ -195,7 +199,7 @@ def evaluate_similarity(
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
         columns: part -> column, if names and content do not decide; see ``data.pairs.formats``.
-        same: the label of pairs with the same meaning, if it is none of the usual words.
+        same: the label of pairs with the same meaning, if the data do not say it: numbers of more than two classes do not.
         mine: mine paraphrases among all texts of the pairs.
         against, dimensions, max_length: see ``evaluate_retrieval``.
 
@@ -205,8 +209,14 @@ def evaluate_similarity(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table, _ = divide_text_lists(read_evaluated(data, listener))
-        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT, group=group_of_run(target, table, listener))
-        test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
+        row_format = detect_pair_format(table, columns or {})
+        table, note = with_class_names(table, row_format)
+        rows = usable_rows(table, row_format, SPLIT, group=group_of_run(target, table, listener))
+        named = replace(named_classes_of_run(target), remedy="Name it: --{} LABEL.")
+        named = named if same is None else replace(named, same=same)
+        if rows.format.kind == "labelled_pair":
+            listener(Event("note", f"{rows.format.target[0]} {same_class(pair_labels(rows, named))} means the same."))
+        test: EmbeddingTest = paraphrase_test(rows, named) if mine else rows_test(rows, named)
     about = {
         "source": source_name(data),
         "format": rows.format.kind,
@@ -225,9 +235,19 @@ def evaluate_similarity(
         resampling=Resampling(n_resamples, seed),
         task="similarity",
         about=about,
-        notes=[f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()],
+        notes=[
+            *(f"{rows.source}: {text}" for text in filter(None, [note])),
+            *(f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()),
+        ],
     )
     return with_look(evaluate_plan(plan, clock, started), data, target)
+
+
+def named_classes_of_run(target: str | Path) -> NamedClasses:
+    """Returns the classes of pairs that the recipe of a run named; none for another model."""
+    path = Path(target)
+    record = RunResult.load(path / RESULT).data.get("pair_classes", {}) if (path / RESULT).is_file() else {}
+    return NamedClasses(record.get("same"), record.get("different"), beside=tuple(record.get("classes", ())))
 
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:

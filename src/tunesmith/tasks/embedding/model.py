@@ -18,7 +18,7 @@ from tunesmith.models.source import find_model
 from tunesmith.progress import Clock
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import ModelSection, Recipe
-from tunesmith.tasks.embedding.data import NAME_SAME, EmbeddingTaskData, own_section
+from tunesmith.tasks.embedding.data import EmbeddingTaskData, own_section
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.embedding_build import GUIDED, build_loss
 from tunesmith.training.losses.embedding_choice import LossChoice
@@ -141,7 +141,7 @@ def labels_for(data: EmbeddingTaskData, rows: EmbeddingRows, loss: str, classes:
     if rows.target is None:
         return None
     if loss in SAME_OR_NOT:
-        return same_or_not(rows, data.recipe.embedding.same, NAME_SAME)
+        return same_or_not(rows, data.rows.named_classes)
     if classes:
         return [classes.index(name) for name in rows.target]
     return [
