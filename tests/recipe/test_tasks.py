@@ -9,7 +9,8 @@ import pytest
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.recipe.sections import ColumnsSection, EmbeddingSection, Recipe, TaskName
+from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
+from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.recipe.tasks import (
     KEY_TASKS,
     REFUSALS,
@@ -52,6 +53,7 @@ VALUES: dict[Key, Any] = {
     ("embedding", "batch_sampler"): "no_duplicates",
     ("embedding", "guide"): "builtin:minilm",
     ("embedding", "same"): "yes",
+    ("embedding", "different"): "no",
     ("embedding", "score_range"): [0, 5],
     ("embedding", "convert"): "triplet",
     ("train", "head_init"): "random",

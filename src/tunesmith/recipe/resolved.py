@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from tunesmith.recipe.batches import count_batches, steps_per_epoch
-from tunesmith.recipe.sections import DEFAULT_EPOCHS, Recipe, Section
+from tunesmith.recipe.section import Section
+from tunesmith.recipe.sections import DEFAULT_EPOCHS, Recipe
 from tunesmith.recipe.source import RecipeDumper
 from tunesmith.recipe.tasks import refusal, task_settings
 

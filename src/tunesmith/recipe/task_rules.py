@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
-from tunesmith.recipe.sections import Recipe, SequenceSection
+from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
+from tunesmith.recipe.task_sections import SequenceSection
 from tunesmith.recipe.tasks import Key, missing_keys, refusal, suggest_metric, task_settings
 
 

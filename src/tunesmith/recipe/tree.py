@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, get_args
 
-from tunesmith.recipe.sections import Recipe, Section
+from tunesmith.recipe.section import Section
+from tunesmith.recipe.sections import Recipe
 
 Schema = dict[str, Any]
 

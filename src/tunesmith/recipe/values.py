@@ -11,7 +11,8 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
-from tunesmith.recipe.sections import Recipe, Section
+from tunesmith.recipe.section import Section
+from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Locations
 from tunesmith.recipe.suggest import closest, suggest
 from tunesmith.recipe.tree import (

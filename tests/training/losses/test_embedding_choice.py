@@ -9,7 +9,7 @@ import pytest
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.recipe.sections import EmbeddingSection
+from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.training.losses.embedding import DEFAULTS
 from tunesmith.training.losses.embedding_choice import check_scores, choose_loss, shortage
 

@@ -12,7 +12,8 @@ from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, ma
 from tunesmith.models.layers import select_parameters, set_dropout
 from tunesmith.models.load import model_errors
 from tunesmith.models.source import ModelSource
-from tunesmith.recipe.sections import AdapterSection, EmbeddingSection, Recipe
+from tunesmith.recipe.sections import AdapterSection, Recipe
+from tunesmith.recipe.task_sections import EmbeddingSection
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -22,7 +22,8 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.resolved import with_defaults
-from tunesmith.recipe.sections import EmbeddingSection, Recipe
+from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.results import Finding
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage

@@ -15,7 +15,7 @@ from tunesmith.data.pairs.class_names import with_class_names
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.pair_classes import NamedClasses, same_class
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
-from tunesmith.data.pairs.rows import usable_rows
+from tunesmith.data.pairs.rows import EmbeddingRows, usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.errors import InputError
@@ -212,18 +212,7 @@ def evaluate_similarity(
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
         rows = usable_rows(table, row_format, SPLIT, group=group_of_run(target, table, listener))
-        named = replace(named_classes_of_run(target), remedy="Name it: --{} LABEL.")
-        named = named if same is None else replace(named, same=same)
-        if rows.format.kind == "labelled_pair":
-            listener(Event("note", f"{rows.format.target[0]} {same_class(pair_labels(rows, named))} means the same."))
-        test: EmbeddingTest = paraphrase_test(rows, named) if mine else rows_test(rows, named)
-    about = {
-        "source": source_name(data),
-        "format": rows.format.kind,
-        "shape": rows.format.kind,
-        "columns": list(rows.format.columns),
-        "rows": len(rows),
-    }
+        test = similarity_test(rows, named_classes(target, same), mine, listener)
     plan = EvaluationPlan(
         target=str(target),
         test=test,
@@ -234,7 +223,7 @@ def evaluate_similarity(
         max_length=max_length,
         resampling=Resampling(n_resamples, seed),
         task="similarity",
-        about=about,
+        about=describe_rows(rows, source_name(data)),
         notes=[
             *(f"{rows.source}: {text}" for text in filter(None, [note])),
             *(f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()),
@@ -243,11 +232,25 @@ def evaluate_similarity(
     return with_look(evaluate_plan(plan, clock, started), data, target)
 
 
-def named_classes_of_run(target: str | Path) -> NamedClasses:
-    """Returns the classes of pairs that the recipe of a run named; none for another model."""
+def describe_rows(rows: EmbeddingRows, source: str) -> dict[str, Any]:
+    """Returns the format and the number of the rows as plain JSON types."""
+    kind, columns = rows.format.kind, list(rows.format.columns)
+    return {"source": source, "format": kind, "shape": kind, "columns": columns, "rows": len(rows)}
+
+
+def named_classes(target: str | Path, same: str | None) -> NamedClasses:
+    """Returns the class of pairs that is given here, else the classes that the recipe of a run named."""
     path = Path(target)
     record = RunResult.load(path / RESULT).data.get("pair_classes", {}) if (path / RESULT).is_file() else {}
-    return NamedClasses(record.get("same"), record.get("different"), beside=tuple(record.get("classes", ())))
+    of_run = NamedClasses(record.get("same"), record.get("different"), "Name it: --{} LABEL.", tuple(record.get("classes", ())))
+    return of_run if same is None else replace(of_run, same=same)
+
+
+def similarity_test(rows: EmbeddingRows, named: NamedClasses, mine: bool, listener: Listener) -> EmbeddingTest:
+    """Builds the test of the rows' format, or of paraphrases to be mined; a note says which label means the same."""
+    if rows.format.kind == "labelled_pair":
+        listener(Event("note", f"{rows.format.target[0]} {same_class(pair_labels(rows, named))} means the same."))
+    return paraphrase_test(rows, named) if mine else rows_test(rows, named)
 
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:

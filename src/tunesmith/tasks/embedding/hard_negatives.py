@@ -20,7 +20,8 @@ from tunesmith.evaluation.search import normalised
 from tunesmith.machine import device_name
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model
-from tunesmith.recipe.sections import HardNegativesSection, ModelSection
+from tunesmith.recipe.sections import ModelSection
+from tunesmith.recipe.task_sections import HardNegativesSection
 from tunesmith.results import Finding
 from tunesmith.tasks.embedding.data import EmbeddingTaskData
 from tunesmith.training.losses.embedding_choice import choose_loss

@@ -21,7 +21,8 @@ from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock
-from tunesmith.recipe.sections import ColumnsSection, DataSection, HardNegativesSection, ModelSection, Recipe
+from tunesmith.recipe.sections import ColumnsSection, DataSection, ModelSection, Recipe
+from tunesmith.recipe.task_sections import HardNegativesSection
 from tunesmith.tasks.classification.data import LabelledTaskData, subsample
 from tunesmith.tasks.classification.data import check_rows as check_labelled_rows
 from tunesmith.tasks.embedding.data import RETRIEVAL

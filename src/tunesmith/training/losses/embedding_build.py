@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.data.cells import plural
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.recipe.sections import EmbeddingSection
 from tunesmith.recipe.suggest import closest
+from tunesmith.recipe.task_sections import EmbeddingSection
 
 if TYPE_CHECKING:
     import torch

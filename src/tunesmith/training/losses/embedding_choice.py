@@ -8,8 +8,8 @@ from tunesmith.data.cells import listed, plural
 from tunesmith.data.pairs.formats import MEANING
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.recipe.sections import EmbeddingSection
 from tunesmith.recipe.suggest import closest
+from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
 
 FEWEST_NEGATIVES = 16
