@@ -42,7 +42,7 @@ from tunesmith.recipe.tree import all_keys
         (
             "zzz",
             ("evaluate",),
-            "Keys of evaluate: metric, tune_threshold, retrieval, answers, stride, context_lengths, general, "
+            "Keys of evaluate: metric, tune_threshold, retrieval, corpus, answers, stride, context_lengths, general, "
             + "baselines, n_resamples.",
         ),
         ("zzz", ("train",), "All keys: docs/reference/recipe.md"),

@@ -54,6 +54,7 @@ VALUES: dict[Key, Any] = {
     ("embedding", "guide"): "builtin:minilm",
     ("embedding", "same"): "yes",
     ("embedding", "different"): "no",
+    ("evaluate", "corpus"): "split",
     ("embedding", "score_range"): [0, 5],
     ("embedding", "convert"): "triplet",
     ("train", "head_init"): "random",

@@ -18,11 +18,11 @@ HUB = "hub:"
 SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_LABELS = 3, 100, 5
 
 # Options that apply only to these models or data.
-EMBEDDING_OPTIONS = ("dimensions", "same", "mine")
+EMBEDDING_OPTIONS = ("dimensions", "same", "mine", "corpus")
 EMBEDDING_OR_LANGUAGE_OPTIONS = ("against", "max_length", "column")
 LANGUAGE_OPTIONS = ("answers", "max_new_tokens", "stride", "context_lengths")
 RETRIEVAL_OPTIONS = ("split", "metric", "rerank", "top_k")
-ROW_OPTIONS = ("same", "mine")
+ROW_OPTIONS = ("same", "mine", "corpus")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     embedding.add_argument("--rerank", metavar="RUN", help="a reranker for the top documents")
     embedding.add_argument("--top-k", metavar="K", type=int, help="number of documents to rerank (default: 100)")
     embedding.add_argument("--same", metavar="LABEL", help="the label of pairs with the same meaning")
+    embedding.add_argument("--corpus", metavar="FILE", help="more texts that the second texts of pairs are searched among")
     embedding.add_argument("--mine", action="store_true", help="evaluate paraphrase mining over all texts of the pairs")
 
 
@@ -131,6 +132,7 @@ def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         columns=part_columns(args),
         same=args.same,
         mine=args.mine,
+        corpus=args.corpus,
         against=args.against,
         dimensions=args.dimensions,
         max_length=args.max_length,

@@ -15,9 +15,10 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
+from tunesmith.data.pairs.corpus import NO_CORPUS, Corpus
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.pair_classes import NamedClasses, PairLabels, means_same
-from tunesmith.data.pairs.retrieval import Judgements, Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, InputError
@@ -26,12 +27,12 @@ from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
+from tunesmith.evaluation.pair_search import pair_metrics
 from tunesmith.evaluation.search import (
     SEARCHES,
     Similarity,
     inner_product_maps,
     nearest,
-    nearest_by_words,
     normalised,
     word_vectoriser,
 )
@@ -102,6 +103,7 @@ class RowsTest:
         target: (N) scores, class ids, or 1 if a pair means the same and 0 if not; None if the format determines it.
         row_ids: (N) positions in the source.
         groups: (N) rows of one group depend on each other; None if nothing is known.
+        corpus: further texts that the second texts of positive pairs are searched among.
     """
 
     split: str
@@ -110,6 +112,12 @@ class RowsTest:
     target: Array | None
     row_ids: tuple[int, ...]
     groups: tuple[str, ...] | None = None
+    corpus: Corpus = NO_CORPUS
+
+    @property
+    def encoded(self) -> tuple[tuple[str, ...], ...]:
+        """The texts that systems encode: the sides, and the corpus if there is one."""
+        return (*self.sides, self.corpus.texts) if self.corpus.texts else self.sides
 
     @property
     def problem(self) -> str:
@@ -125,7 +133,7 @@ class RowsTest:
 
     @property
     def n_texts(self) -> int:
-        return len({text for side in self.sides for text in side})
+        return len({text for side in self.encoded for text in side})
 
     def take(self, positions: Sequence[int]) -> RowsTest:
         """Returns the test of the rows at those positions; class ids are numbered anew."""
@@ -134,17 +142,19 @@ class RowsTest:
             target = np.unique(target, return_inverse=True)[1]
         sides = tuple(tuple(side[i] for i in positions) for side in self.sides)
         groups = None if self.groups is None else tuple(self.groups[i] for i in positions)
-        return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions), groups=groups)
+        row_ids, corpus = tuple(self.row_ids[i] for i in positions), self.corpus.first(len(positions) / len(self.row_ids))
+        return replace(self, sides=sides, target=target, row_ids=row_ids, groups=groups, corpus=corpus)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
-        """Encodes each side (N, D) with its prompt."""
-        prompts = prompts_of_sides(encoder, self.format.kind, len(self.sides))
+        """Encodes each side (N, D) with its prompt, and the corpus (M, D) if there is one."""
+        encoded = self.encoded
+        prompts = prompts_of_sides(encoder, self.format.kind, len(encoded))
         found: dict[tuple[str, str], Array] = {}
         for prompt in dict.fromkeys(prompts):
-            sides = [side for side, own in zip(self.sides, prompts, strict=True) if own == prompt]
+            sides = [side for side, own in zip(encoded, prompts, strict=True) if own == prompt]
             texts = list(dict.fromkeys(text for side in sides for text in side))
             found |= {(prompt, text): vector for text, vector in zip(texts, encoder.encode(texts, prompt, progress), strict=True)}
-        return tuple(np.stack([found[prompt, text] for text in side]) for prompt, side in zip(prompts, self.sides, strict=True))
+        return tuple(np.stack([found[prompt, text] for text in side]) for prompt, side in zip(prompts, encoded, strict=True))
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Computes the outputs of the first ``size`` dimensions, always by cosine."""
@@ -152,7 +162,7 @@ class RowsTest:
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
         belong = self.format.kind in FOUND_AGAIN
-        _, first = np.unique([text for side in self.sides for text in side], return_index=True)
+        _, first = np.unique([text for side in self.encoded for text in side], return_index=True)
         return geometry_of(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
 
     def clusters(self) -> Array:
@@ -171,8 +181,8 @@ class RowsTest:
     def tfidf_outputs(self) -> Outputs:
         """Returns the cosine of TF-IDF vectors of words."""
         vectoriser = word_vectoriser()
-        vectoriser.fit([text for side in self.sides for text in side])
-        return outputs_of_rows(self, [vectoriser.transform(side) for side in self.sides])
+        vectoriser.fit([text for side in self.encoded for text in side])
+        return outputs_of_rows(self, [vectoriser.transform(side) for side in self.encoded])
 
 
 @dataclass(frozen=True)
@@ -242,11 +252,12 @@ def check_metrics(names: Sequence[str]) -> None:
             raise InputError.one("--metric", f"{error}.") from None
 
 
-def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None) -> RowsTest:
+def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Corpus = NO_CORPUS) -> RowsTest:
     """Builds the test of the rows' format.
 
     Args:
         named: the classes of labelled pairs that the user named.
+        corpus: further texts that the second texts of positive pairs are searched among.
 
     Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
@@ -266,7 +277,7 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None) -> RowsTes
         target = np.array([classes.index(name) for name in rows.target])
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
-    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups)
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus)
 
 
 def same_or_not(rows: EmbeddingRows, named: NamedClasses | None = None) -> list[int]:
@@ -290,7 +301,7 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """Computes the outputs of vectors of length 1, given as one matrix per side."""
     kind = test.format.kind
     if kind == "positive_pair":
-        return Outputs(row_scores=found_again(test, sides))
+        return Outputs(row_scores=pair_metrics(test.sides[:2], test.corpus, sides))
     if kind == "labelled_text":  # in as many clusters as there are classes, by k-means
         from sklearn.cluster import KMeans
 
@@ -314,22 +325,6 @@ def at_best_f1(same: Array, scores: Array) -> Predictions:
     f1 = 2 * np.cumsum(same[order]) / (np.arange(1, len(order) + 1) + same.sum())
     threshold = float(scores[order][np.argmax(np.where(last, f1, -1))])
     return from_scores(MULTI, same[:, None], scores[:, None], [threshold])
-
-
-def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
-    """Retrieval metrics of finding each second text among all of them; equal texts are one document."""
-    numbers = [{text: j for j, text in enumerate(dict.fromkeys(side))} for side in test.sides[:2]]
-    ids = [np.array([number[text] for text in side]) for number, side in zip(numbers, test.sides[:2], strict=True)]
-    places = [np.unique(of_side, return_index=True)[1] for of_side in ids]  # where each different text stands first
-    pairs = np.unique(np.stack(ids, axis=1), axis=0)
-    judged = Judgements(pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), len(places[0]), len(places[1]))
-    queries, documents = sides[0][places[0]], sides[1][places[1]]
-    k = min(largest_k(DEFAULT), judged.n_documents)
-    if hasattr(queries, "multiply"):
-        ranked = nearest_by_words(queries, documents, k)
-    else:
-        ranked, _ = nearest(queries, documents, k, device_name())
-    return query_metrics(ranked, judged)
 
 
 def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:

@@ -37,6 +37,7 @@ def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
         ("data", "test"): data.test,
         **{("data", "also", i): name for i, name in enumerate(data.also)},
         ("evaluate", "retrieval"): evaluate.retrieval,
+        ("evaluate", "corpus"): evaluate.corpus,
         ("evaluate", "general"): evaluate.general,
         ("sft", "chat_template"): recipe.sft.chat_template,
         ("embedding", "first_stage"): recipe.embedding.first_stage,

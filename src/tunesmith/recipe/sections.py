@@ -200,6 +200,8 @@ class EvaluateSection(Section):
     """Binary and multi-label: tune the decision threshold on validation, if the metric depends on it."""
     retrieval: str | None = None
     """Embeddings: a folder in the BEIR layout, for retrieval evaluation before and after training."""
+    corpus: str = "all"
+    """Embeddings: texts that pairs are searched among: all (of every split), split (of the evaluated one), or a file of more."""
     answers: AnswersSection = AnswersSection()
     """Language models: generation of answers for evaluation."""
     stride: PositiveInt | None = None

@@ -231,6 +231,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
     ("evaluate", "tune_threshold"): ("classification",),
     ("evaluate", "retrieval"): ("embedding", "reranker"),
+    ("evaluate", "corpus"): ("embedding",),
     ("evaluate", "answers"): ("sft",),
     ("evaluate", "stride"): _LANGUAGE,
     ("evaluate", "context_lengths"): _LANGUAGE,
@@ -286,6 +287,7 @@ REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
     ("evaluate", "metric"): {
         "reranker": NoKey("the selection metric of a reranker is always the average precision of its pairs")
     },
+    ("evaluate", "corpus"): {"reranker": NoKey("a reranker is evaluated on the documents of evaluate.retrieval", _OR_VECTORS)},
     ("evaluate", "tune_threshold"): {
         "regression": NoKey("a regression has no threshold to tune", _OR_CLASSES),
         "embedding": NoKey("vectors have no threshold to tune"),

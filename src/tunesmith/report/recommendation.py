@@ -27,6 +27,8 @@ WITHOUT_LEARNING = frozenset({"majority", "chance"})
 """Baselines that do not read the texts: a model that is no better than one of them is no alternative to them either."""
 MOST_TIMES = 20
 """Number of test rows, in multiples of the present number, beyond which more rows are no advice."""
+SOLVED = "at the ceiling"
+"""The alarm about a test that a baseline solves, too."""
 
 ANSWER_ROWS = "evaluate.answers.rows"
 """Recipe key of the number of rows to which answers are generated."""
@@ -53,6 +55,9 @@ def recommendation(result: RunResult) -> Recommendation:
     verdicts = verdicts_on(result, metric)
     if not verdicts:
         return Recommendation("none", "No recommendation: the model was not compared with a baseline.")
+    solved = next((alarm for alarm in result.alarms if alarm.name == SOLVED), None)
+    if solved is not None:
+        return Recommendation("get more test rows", f"Get a harder test: {' '.join(solved.message.split())}")
     worse, undecided = (next((v for v in verdicts if v.word == word), None) for word in ("worse", "cannot tell"))
     if worse is not None:
         return when_worse(worse, metric)

@@ -13,6 +13,7 @@ from tunesmith.evaluation.metrics.chance import CHANCE, CORRELATIONS, chance_ver
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import (
+    BaselineOutputs,
     Outputs,
     SplitMetrics,
     all_verdicts,
@@ -82,6 +83,8 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resamp
         requested_learning_rate=best.fit.learning_rate,
         highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
+        baselines=baseline_values(evaluation.systems.systems, metrics[-1], metric),
+        split=metrics[-1].split,
         chance=verdict_on_chance(evaluation, metrics[-1], resampling),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         majority_verdict=next(
@@ -90,6 +93,16 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resamp
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
         max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),
     )
+
+
+def baseline_values(systems: Sequence[BaselineOutputs], split: SplitMetrics, metric: str) -> dict[str, float]:
+    """Returns name -> value of the metric, of the baselines that have one on the split."""
+    values = {
+        system.name: defined_value(system.outputs[split.split], split, metric)
+        for system in systems
+        if split.split in system.outputs
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def verdict_on_chance(evaluation: Evaluation, split: SplitMetrics, resampling: Resampling) -> Verdict | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import listed, plural
 from tunesmith.recipe.metric_names import metric_title
 from tunesmith.report.numbers import number, with_interval
 from tunesmith.results import Alarm, Verdict
@@ -19,6 +19,8 @@ SMALLEST_FALL = 1e-3
 """A loss that fell by a smaller share has not fallen: the order of the rows in a batch changes it as much by rounding."""
 FEW_OTHERS = 0.1
 """Predictions of other classes than the commonest, over the rows with other labels, up to which nearly all are one class."""
+CEILING = 0.9995
+"""A metric whose best value is 1 is printed as 1.000 from here on."""
 STILL_IMPROVING = 0.05
 """Share of the gain since the first evaluation that the last step has to add."""
 FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
@@ -34,6 +36,7 @@ class AlarmInputs:
         majority_verdict: the verdict against that baseline; None without one.
         decisions, truth: split -> class ids (N), or (N, K) for several labels: decided, and right; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
+        baselines: name -> value of the primary metric on the evaluation split ``split``.
         chance: the verdict against random decisions on the main split; None without classes.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
         truncated_share: split -> share of rows that lost tokens.
@@ -50,6 +53,8 @@ class AlarmInputs:
     highest_learning_rate: float = 0.0
     ours: float | None = None
     majority: float | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    split: str = ""
     chance: Verdict | None = None
     majority_verdict: Verdict | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
@@ -136,6 +141,23 @@ def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
         "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates."
     )
     return Alarm("not above majority", f"{message}.", remedy)
+
+
+def at_ceiling(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a test that a baseline solves as well as the model, so that nothing can be better on it."""
+    if inputs.ours is None or not inputs.higher_is_better:
+        return None
+    return ceiling_alarm(inputs.metric, inputs.split, inputs.ours, inputs.baselines)
+
+
+def ceiling_alarm(metric: str, split: str, ours: float, baselines: Mapping[str, float]) -> Alarm | None:
+    """Returns the alarm about a metric with the maximum 1 that the model and a baseline both reach; None if they do not."""
+    solved = [name for name, value in baselines.items() if value >= CEILING]
+    if ours < CEILING or not solved:
+        return None
+    message = f"{metric_title(metric)} on {split} is {number(ours)}, and that of {listed(solved)}, too: nothing can be better"
+    remedy = "Give a harder test: rows that the baseline gets wrong; for pairs, more texts to search among (evaluate.corpus)."
+    return Alarm("at the ceiling", f"{message}, so this test cannot tell whether the training helped.", remedy)
 
 
 def still_improving(inputs: AlarmInputs) -> Alarm | None:
@@ -233,6 +255,7 @@ ALARMS: tuple[Callable[[AlarmInputs], Alarm | None], ...] = (
     one_class,
     not_above_majority,
     not_above_chance,
+    at_ceiling,
     loss_not_lower,
     still_improving,
     overfitted,

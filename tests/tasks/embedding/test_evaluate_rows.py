@@ -75,7 +75,7 @@ def test_triplets_are_measured_by_which_text_is_nearer(capsys) -> None:
     seen = result["data"]["geometry"]
     assert 0 < seen["alignment"] < 2 * (1 - seen["mean_cosine"])  # texts that belong together are nearer than any two
     assert seen["uniform"] < seen["uniformity"] < 0
-    assert result["alarms"] == []
+    assert [alarm["name"] for alarm in result["alarms"]] == ["at the ceiling"]
     swapped = found(write("rows.csv", {"negative": NEAR, "anchor": QUESTIONS, "positive": FAR}), capsys=capsys)
     assert values(swapped) == {"accuracy": 0.0}
     both = {"anchor": QUESTIONS, "positive": NEAR, "negative_1": FAR, "negative_2": QUESTIONS}
@@ -152,3 +152,18 @@ def test_classes_in_numbers_are_asked_about_and_the_named_one_is_said(capsys, tm
     assert "label 0 means the same." in capsys.readouterr().err
     names = {**rows, "label_text": [("entailment", "neutral", "contradiction")[k] for k in rows["label"]]}
     assert values(found(write("named.csv", names), capsys=capsys)) == values(right)
+
+
+def test_a_corpus_makes_the_search_of_pairs_harder_and_a_solved_one_is_an_alarm(capsys, tmp_path: Path) -> None:
+    rows = {"question": QUESTIONS, "answer": [f"{text} now" for text in QUESTIONS]}
+    solved = found(write("pairs.csv", rows), capsys=capsys)
+    assert (values(solved)["ndcg@10"], [alarm["name"] for alarm in solved["alarms"]]) == (1.0, ["at the ceiling"])
+    write("texts.csv", {"text": QUESTIONS})
+    assert main(["evaluate", "builtin:minilm", "pairs.csv", "--corpus", "texts.csv"]) == 0
+    assert "searched among 24 texts: 12 of test, 12 of texts.csv" in capsys.readouterr().err
+    harder = found("pairs.csv", "--corpus", "texts.csv", capsys=capsys)
+    assert values(harder)["ndcg@10"] < 1
+    assert harder["alarms"] == []
+    write("scored.csv", {"sentence1": QUESTIONS, "sentence2": NEAR, "score": [i / 2 for i in range(12)]})
+    assert main(["evaluate", "builtin:minilm", "scored.csv", "--corpus", "texts.csv"]) == 2
+    assert "only pairs of texts that belong together are searched" in capsys.readouterr().err

@@ -99,7 +99,8 @@ def test_the_split_that_leads_is_the_search_or_the_one_with_the_requested_metric
 def test_what_was_saved_is_what_was_evaluated(tiny_model: Path, capsys) -> None:
     write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
     test = write("test.csv", {"anchor": QUESTIONS[::3], "positive": ANSWERS[::3]})
-    assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv, test: {test}}}\n{SHORT}"), "--json"]) == 0
+    text = f"data: {{train: pairs.csv, test: {test}}}\nevaluate: {{corpus: split}}\n{SHORT}"
+    assert main(["train", recipe(tiny_model, text), "--json"]) == 0
     trained = json.loads(capsys.readouterr().out)
     saved, base = (json.loads((folder / "tokenizer.json").read_text()) for folder in (Path("runs/e/model"), tiny_model))
     assert saved["padding"] == base["padding"]
@@ -145,6 +146,40 @@ def test_texts_alone_are_evaluated_on_pairs_of_the_same_columns(tiny_model: Path
     assert main(["train", recipe(tiny_model, f"{text}\n{SHORT}"), "--json"]) == 0
     splits = json.loads(capsys.readouterr().out)["data"]["splits"]
     assert (splits["train"]["shape"], splits["validation"]["shape"]) == ("single_text", "scored_pair")
+
+
+def untuned_value(result: RunResult, name: str) -> float:
+    untuned = next(system for system in result.baselines if system.name == "untuned")
+    value = next(metric.value for metric in untuned.metrics if (metric.name, metric.split) == (name, "test"))
+    assert value is not None
+    return value
+
+
+def test_pairs_are_searched_among_the_texts_of_all_splits(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"question": QUESTIONS, "answer": ANSWERS})
+    text = f"data: {{train: pairs.csv, test: 0.25}}\n{SHORT}"
+    assert main(["train", recipe(tiny_model, text), "--json"]) == 0
+    result = RunResult.from_json(json.loads(capsys.readouterr().out))
+    assert any("test: each second text is searched among 96 texts: 24 of test" in note for note in result.data["notes"])
+    assert main(["train", recipe(tiny_model, text), "evaluate.corpus=split", "output=runs/split", "--json"]) == 0
+    alone = RunResult.from_json(json.loads(capsys.readouterr().out))
+    among, apart = (untuned_value(one, "mrr@10") for one in (result, alone))
+    assert among < apart
+    write("texts.csv", {"text": [f"{a} of {b} again" for a in WORDS for b in WORDS[:4]]})
+    assert main(["train", recipe(tiny_model, text), "evaluate.corpus=texts.csv", "--smoke"]) == 0
+    assert main(["check", recipe(tiny_model, text), "evaluate.corpus=none.csv", "--static"]) == 2
+    assert "none.csv" in capsys.readouterr().err
+
+
+def test_a_test_that_a_baseline_solves_is_an_alarm_with_advice(tiny_model: Path, capsys) -> None:
+    columns = {"anchor": QUESTIONS, "positive": QUESTIONS, "negative": ANSWERS}
+    write("triplets.csv", columns)
+    assert main(["train", recipe(tiny_model, f"data: {{train: triplets.csv, test: 0.25}}\n{SHORT}"), "--json"]) == 0
+    result = RunResult.from_json(json.loads(capsys.readouterr().out))
+    assert "at the ceiling" in {alarm.name for alarm in result.alarms}
+    assert recommendation(result).sentence.startswith(
+        "Get a harder test: accuracy on test is 1.000, and that of untuned, tfidf, too"
+    )
 
 
 def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> None:

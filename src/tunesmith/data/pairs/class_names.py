@@ -50,8 +50,8 @@ def align_classes(table: Table, row_format: PairFormat, train: Table, train_form
 def require_one_coding(classes: Sequence[tuple[str, Sequence[str]]], row_format: PairFormat) -> None:
     """Raises DataError if files of one table write their classes in ways that cannot be one.
 
-    That are numbers in one file and names in another; and, of pairs, classes of which neither file has all of the other's: a
-    relation of two texts has one list of classes, while files of texts may be about other topics.
+    That are numbers in one file and names in another; and, of pairs, files with no class in common: a relation of two texts has
+    one list of classes, while files of texts may be about other topics.
 
     Args:
         classes: each file with its classes; the training file first.
@@ -59,7 +59,7 @@ def require_one_coding(classes: Sequence[tuple[str, Sequence[str]]], row_format:
     (first, expected), *others = [(source, [name.casefold() for name in names]) for source, names in classes]
     for source, names in others:
         is_mixed = any(map(is_number, names)) != any(map(is_number, expected))
-        is_apart = row_format.kind == "labelled_pair" and not ({*names} <= {*expected} or {*expected} <= {*names})
+        is_apart = row_format.kind == "labelled_pair" and {*names}.isdisjoint(expected)
         if is_mixed or is_apart:
             message = f"its {plural(len(names), 'class')} are {listed(names)}, those of {first} are {listed(expected)}"
             remedy = "Write the classes alike in both files, or train on each with its own loss (embedding.mix: proportional)."

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.checks.control_tokens import control_tokens
+from tunesmith.data.pairs.corpus import Corpus, corpus_of
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.pair_classes import same_class
 from tunesmith.data.pairs.retrieval import cut_search
@@ -76,9 +78,11 @@ def read(request: Request) -> EmbeddingTaskData:
     rows = subsample(load_embedding_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(rows.train))
+    corpora = {part.split: search_corpus(rows, part, recipe, base) for part in evaluated(rows)}
+    rows = replace(rows, notes=(*rows.notes, *corpus_notes(rows, corpora)))
     choice = choose_loss(rows.train, recipe.embedding)
     check_scores(rows.train, choice.name)
-    tests = make_tests(rows, recipe)
+    tests = make_tests(rows, recipe, corpora)
     metric = selection_metric(recipe, tests)
     also = tuple(choose_loss(part, own_section(recipe, part)) for part in rows.also)
     for part, own in zip(rows.also, also, strict=True):
@@ -112,16 +116,32 @@ def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:
     )
 
 
-def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
+def evaluated(data: EmbeddingData) -> list[EmbeddingRows]:
+    """Returns the rows that embeddings are evaluated on."""
+    return [rows for rows in (data.validation, data.test) if rows is not None]
+
+
+def search_corpus(data: EmbeddingData, rows: EmbeddingRows, recipe: Recipe, base: Path) -> Corpus:
+    """Collects the texts that the pairs of one split are searched among."""
+    others = [part for part in (*data.named().values(), *data.also) if part is not rows]
+    return corpus_of(recipe.evaluate.corpus, rows, others, base, recipe.train.seed)
+
+
+def corpus_notes(data: EmbeddingData, corpora: Mapping[str, Corpus]) -> list[str]:
+    """Describes the search of each split of positive pairs."""
+    rows = [part for part in evaluated(data) if part.format.kind == "positive_pair"]
+    return [f"{part.split}: {corpora[part.split].words(part)} (evaluate.corpus)." for part in rows]
+
+
+def make_tests(data: EmbeddingData, recipe: Recipe, corpora: Mapping[str, Corpus]) -> dict[str, EmbeddingTest]:
     """Returns split -> its test: validation, then the others, the main split last (see ``report.words.main_split``).
 
     Raises DataError without validation rows, which select the checkpoint.
     """
     require_validation(data.validation)
     tests: dict[str, EmbeddingTest] = {}
-    for rows in (data.validation, data.test):
-        if rows is not None:
-            tests[rows.split] = rows_test(rows, data.named_classes)
+    for rows in evaluated(data):
+        tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split])
     if data.retrieval is not None:
         requested = recipe.evaluate.metric
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.data.cells import plural
 from tunesmith.data.pairs.class_names import with_class_names
+from tunesmith.data.pairs.corpus import NO_CORPUS, file_corpus
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.pair_classes import NamedClasses, same_class
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
@@ -47,10 +48,11 @@ from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.results import Finding, RunResult, Verdict
+from tunesmith.results import Alarm, Baseline, Finding, Metric, RunResult, Verdict
 from tunesmith.run_folder import RESULT
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.test_looks import with_look
+from tunesmith.training.alarms import ceiling_alarm
 
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
@@ -187,8 +189,8 @@ def describe_search(data: Retrieval) -> dict[str, Any]:
 
 def evaluate_similarity(
     target: str | Path, data: object, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
-    mine: bool = False, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None,
-    n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
+    mine: bool = False, corpus: str | Path | None = None, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (),
+    max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
     """Evaluates an embedding model on pairs, triplets or labelled texts, beside TF-IDF and other models.
 
@@ -201,6 +203,7 @@ def evaluate_similarity(
         columns: part -> column, if names and content do not decide; see ``data.pairs.formats``.
         same: the label of pairs with the same meaning, if the data do not say it: numbers of more than two classes do not.
         mine: mine paraphrases among all texts of the pairs.
+        corpus: a file of further texts that the second texts of positive pairs are searched among.
         against, dimensions, max_length: see ``evaluate_retrieval``.
 
     Raises:
@@ -212,7 +215,7 @@ def evaluate_similarity(
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
         rows = usable_rows(table, row_format, SPLIT, group=group_of_run(target, table, listener))
-        test = similarity_test(rows, named_classes(target, same), mine, listener)
+        test = similarity_test(rows, named_classes(target, same), mine, corpus, listener)
     plan = EvaluationPlan(
         target=str(target),
         test=test,
@@ -246,11 +249,23 @@ def named_classes(target: str | Path, same: str | None) -> NamedClasses:
     return of_run if same is None else replace(of_run, same=same)
 
 
-def similarity_test(rows: EmbeddingRows, named: NamedClasses, mine: bool, listener: Listener) -> EmbeddingTest:
-    """Builds the test of the rows' format, or of paraphrases to be mined; a note says which label means the same."""
+def similarity_test(
+    rows: EmbeddingRows, named: NamedClasses, mine: bool, corpus: str | Path | None, listener: Listener
+) -> EmbeddingTest:
+    """Builds the test of the rows' format, or of paraphrases to be mined.
+
+    Notes say which label means the same, and how many texts are searched. Raises InputError for a corpus that is not searched.
+    """
+    is_search = rows.format.kind == "positive_pair" and not mine
+    if corpus is not None and not is_search:
+        message = "only pairs of texts that belong together are searched among other texts"
+        raise InputError.one("--corpus", f"{message}; the rows are {rows.format.name} rows.", "Remove it.")
     if rows.format.kind == "labelled_pair":
         listener(Event("note", f"{rows.format.target[0]} {same_class(pair_labels(rows, named))} means the same."))
-    return paraphrase_test(rows, named) if mine else rows_test(rows, named)
+    texts = NO_CORPUS if corpus is None else file_corpus(rows, str(corpus), Path())
+    if is_search:
+        listener(Event("note", f"{rows.source}: {texts.words(rows)} (--corpus FILE adds texts)."))
+    return paraphrase_test(rows, named) if mine else rows_test(rows, named, texts)
 
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:
@@ -274,12 +289,22 @@ def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResu
         baselines=beside,
         verdicts=verdicts,
         findings=tuple(Finding("not_measured", note, flagged=1) for note in plan.notes),
-        alarms=collapse_alarms(ours.geometry),
+        alarms=(*collapse_alarms(ours.geometry), *solved(metrics, values, beside)),
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),
         data={**plan.about, "dimension": ours.dimension, "similarity": ours.similarity, "geometry": geometry},
     )
+
+
+def solved(split: SplitMetrics, values: Sequence[Metric], baselines: Sequence[Baseline]) -> list[Alarm]:
+    """Returns the alarm about a test that the model and another system both solve, if it is raised."""
+    leading = split.requested or split.of_predictions[0]
+    ours = next((metric.value for metric in values if metric.name == leading), None)
+    of_others = {system.name: metric.value for system in baselines for metric in system.metrics if metric.name == leading}
+    known = {name: value for name, value in of_others.items() if value is not None}
+    alarm = None if ours is None else ceiling_alarm(leading, split.split, ours, known)
+    return [] if alarm is None else [alarm]
 
 
 def evaluate_model(
