@@ -54,6 +54,7 @@ check: $(STAMP)
 	$(BIN)/python scripts/write_cli_reference.py --check
 	$(BIN)/python scripts/write_python_reference.py --check
 	$(BIN)/python scripts/write_source_map.py --check
+	$(BIN)/python scripts/write_from_the_notebook.py --check
 	$(BIN)/python scripts/write_notebooks.py --check
 	$(BIN)/python scripts/update_readme.py --check
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_project.py tests/data/test_samples.py
@@ -83,6 +84,7 @@ reference: $(STAMP)
 	$(BIN)/python scripts/write_cli_reference.py
 	$(BIN)/python scripts/write_python_reference.py
 	$(BIN)/python scripts/write_source_map.py
+	$(BIN)/python scripts/write_from_the_notebook.py
 
 readme: $(STAMP)
 	$(BIN)/python scripts/update_readme.py

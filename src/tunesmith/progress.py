@@ -36,10 +36,11 @@ def silent(_event: Event) -> None:
 
 @dataclass
 class Clock:
-    """The seconds spent in each phase, in the order they began."""
+    """The seconds spent in each phase, in the order they began; ``current``: the phase that the work is in."""
 
     listener: Listener
     seconds: dict[str, float]
+    current: str = ""
 
     def part(self, name: str) -> None:
         """Sends the listener an event for the part of the phase that begins."""
@@ -49,8 +50,9 @@ class Clock:
     def phase(self, name: str) -> Iterator[None]:
         """Sends the listener an event for the phase that begins, and adds its time to the record."""
         self.listener(Event("phase", name))
-        started = time.perf_counter()
+        started, outer, self.current = time.perf_counter(), self.current, name
         try:
             yield
         finally:
+            self.current = outer
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)

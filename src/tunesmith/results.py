@@ -154,7 +154,10 @@ class Certificate:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The content of ``result.json``. ``started``, ``finished``: UTC in ISO 8601; empty if they were not recorded."""
+    """The content of ``result.json``.
+
+    ``memory``: peaks and samples, see ``training.memory``. ``started``, ``finished``: UTC in ISO 8601; empty if not recorded.
+    """
 
     task: str
     metrics: tuple[Metric, ...] = ()
@@ -165,6 +168,7 @@ class RunResult:
     certificates: tuple[Certificate, ...] = ()
     timings_seconds: dict[str, float] = field(default_factory=dict)
     peak_memory_bytes: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -362,6 +366,7 @@ class ResultShape:
     certificates: tuple[Certificate, ...] | None = None
     timings_seconds: dict[str, Number] | None = None
     peak_memory_bytes: int | None = None
+    memory: dict[str, Any] | None = None
     environment: dict[str, Any] | None = None
     data: DataShape | None = None
     training: TrainingShape | None = None

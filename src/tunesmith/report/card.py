@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tunesmith.data.cells import plural
-from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant, size
+from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.record import loading_lines
 from tunesmith.report.texts import markdown_table, metrics_markdown, plain, verdicts_markdown
@@ -24,6 +24,7 @@ from tunesmith.report.words import (
     headline,
     main_metric,
     main_split,
+    memory_words,
     part,
     threshold_notes,
     total_seconds,
@@ -200,7 +201,7 @@ def training_lines(result: RunResult) -> str:
         ["peak learning rate", significant(learning_rate) if learning_rate else ""],
         ["seeds", numbers(training.get("seeds")) if training.get("seeds") else ""],
         ["time", duration(seconds) if seconds else ""],
-        ["peak memory", size(result.peak_memory_bytes) if result.peak_memory_bytes else ""],
+        ["peak memory", memory_words(result)],
         ["device", str(environment.get("gpu") or environment.get("device") or "")],
         ["versions", ", ".join(f"{name} {environment[name]}" for name in packages)],
     ]

@@ -15,11 +15,21 @@ from tunesmith.report import saved_run as saved
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
-from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant, size
+from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant
 from tunesmith.report.page import document
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
-from tunesmith.report.words import display_name, find, headline, main_metric, main_split, notes_on_comparison, part, total_seconds
+from tunesmith.report.words import (
+    display_name,
+    find,
+    headline,
+    main_metric,
+    main_split,
+    memory_words,
+    notes_on_comparison,
+    part,
+    total_seconds,
+)
 from tunesmith.results import Verdict
 
 
@@ -132,7 +142,7 @@ def overview(runs: Sequence[SavedRun]) -> Markup:
             "learning rate": significant(training.get("learning_rate")),
             "rows/s": significant(training.get("rows_per_second")),
             "time": duration(total_seconds(result) or None),
-            "peak memory": size(result.peak_memory_bytes),
+            "peak memory": memory_words(result) or ABSENT,
             "device": str(result.environment.get("gpu") or result.environment.get("device") or ABSENT),
         }
         facts.append(of_run)

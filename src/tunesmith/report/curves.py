@@ -9,6 +9,10 @@ from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series, Vertic
 from tunesmith.report.numbers import is_number, number
 from tunesmith.report.words import display_name
 
+MEMORY_NAMES = {
+    "process_bytes": "process", "allocated_bytes": "GPU, allocated", "reserved_bytes": "GPU, reserved by torch",
+    "used_bytes": "GPU, used as the driver says",
+}  # fmt: skip
 LOG_FIELDS = frozenset({"step", "seed", "epoch", "runtime", "samples_per_second", "steps_per_second", "model_preparation_time"})
 
 
@@ -76,6 +80,20 @@ def training_curve(events: Sequence[Mapping[str, Any]], key: str, title: str) ->
         for i, (suffix, of_seed) in enumerate(split_by_seed(events).items())
     ]
     return over_steps(series, 250, title, from_zero=True)
+
+
+def memory_curve(samples: Mapping[str, Sequence[Any]]) -> Figure | None:
+    """Plots the memory of the process and of the GPUs over the seconds of the run; None with fewer than two samples."""
+    seconds = samples.get("seconds") or []
+    series = []
+    for i, (key, name) in enumerate(MEMORY_NAMES.items()):
+        values = samples.get(key) or []
+        points = [(x, y / 1e9) for x, y in zip(seconds, values, strict=False) if is_number(x) and is_number(y)]
+        hints = [f"{number(x)} s: {number(y)} GB" for x, y in points]
+        series.append(Series([x for x, _ in points], [y for _, y in points], name, SERIES_COLORS[i], "line", hints=hints))
+    drawn = [each for each in series if len(each.x) > 1]
+    axes = Axis("seconds"), Axis("GB", from_zero=True)
+    return Figure(drawn, *axes, 250, [], legend=len(drawn) > 1) if drawn else None
 
 
 def run_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], kind: str, key: str, title: str) -> Figure | None:

@@ -9,10 +9,10 @@ from tunesmith.disk import write_text
 from tunesmith.report import evidence, in_short, record, task_sections, threshold_curves
 from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import Markup, html_page, packaged, tag
-from tunesmith.report.numbers import count, duration, plural, size
+from tunesmith.report.numbers import count, duration, plural
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
-from tunesmith.report.words import headline, part, threshold_notes, total_seconds
+from tunesmith.report.words import headline, memory_words, part, threshold_notes, total_seconds
 
 SectionWriter = Callable[[SavedRun], Markup | None]
 Section = tuple[str, str, Markup]
@@ -98,7 +98,7 @@ def facts(run: SavedRun) -> Markup | None:
             f"{plural(epochs, 'epoch')}, {plural(steps, 'step')}" if epochs and steps else None,
         ),
         ("time", duration(seconds) if seconds else None),
-        ("peak memory", size(result.peak_memory_bytes) if result.peak_memory_bytes else None),
+        ("peak memory", memory_words(result) or None),
         ("device", result.environment.get("gpu") or result.environment.get("device")),
     )
     items = [tag("div", tag("dt", name), tag("dd", value)) for name, value in shown if value]

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.report import figures, tables
+from tunesmith.report.curves import memory_curve
 from tunesmith.report.evidence import evaluated_rows, grid, plot, problem_type
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, number, percent, plural, significant, size
 from tunesmith.report.saved_run import SavedRun
-from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, display_name, part, total_seconds, worst_first
+from tunesmith.report.words import (
+    CAUSAL,
+    EMBEDDING,
+    MASKED,
+    TASK_NAMES,
+    display_name,
+    memory_words,
+    part,
+    total_seconds,
+    worst_first,
+)
 from tunesmith.results import Finding
 
 WORST_ROWS = 100
@@ -270,8 +281,14 @@ def timings(run: SavedRun) -> Markup | None:
     ]
     if total:
         rows.append((tag("strong", "total"), tables.num(tag("strong", duration(total))), tables.Cell("")))
-    peak = tag("p", f"Peak memory: {size(run.result.peak_memory_bytes)}.") if run.result.peak_memory_bytes else None
-    return join([tables.table(("phase", "time", "share"), rows, box="fit") if rows else None, peak]) if rows or peak else None
+    parts = [tables.table(("phase", "time", "share"), rows, box="fit") if rows else None, *memory(run)]
+    return join(parts) if any(part is not None for part in parts) else None
+
+
+def memory(run: SavedRun) -> list[Markup | None]:
+    """Shows the peak memory of the process and of each GPU, and the memory through the run."""
+    words, figure = memory_words(run.result), memory_curve(part(run.result.memory, "samples"))
+    return [tag("p", f"Peak memory: {words}.") if words else None, plot(figure, "Memory", "over the seconds of the run")]
 
 
 def recipe(run: SavedRun) -> Markup | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS, metric_title
-from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, with_interval
+from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, size, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 BASELINE_NAMES = {
@@ -154,6 +154,17 @@ def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
     for key in keys:
         nested = nested.get(key) if isinstance(nested, Mapping) else None
     return dict(nested) if isinstance(nested, Mapping) else {}
+
+
+def memory_words(result: RunResult) -> str:
+    """Describes the peak memory: of the process, and of each GPU as allocated, as reserved and as the driver says; or empty."""
+    words = [size(result.peak_memory_bytes)] if result.peak_memory_bytes else []
+    gpus = result.memory.get("gpus")
+    for gpu in gpus if isinstance(gpus, list) else []:
+        of_gpu = part(gpu)
+        figures = [f"{size(of_gpu.get(f'{name}_peak_bytes'))} {name}" for name in ("allocated", "reserved", "used")]
+        words.append(f"GPU {of_gpu.get('device')}: {', '.join(figures)} of {size(of_gpu.get('total_bytes'))}")
+    return "; ".join(words)
 
 
 def find(metrics: Sequence[Metric], name: str | None, split: str) -> Metric | None:

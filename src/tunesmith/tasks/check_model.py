@@ -17,6 +17,7 @@ from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.load import model_errors
+from tunesmith.preflight.device import device_line
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
 from tunesmith.progress import silent
@@ -45,7 +46,8 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         The check lines, the loss of the trial step, and the seconds that the training of all seeds will take.
     """
     recipe, parts, report_part = session.data.recipe, steps.trial_parts(session), session.data.clock.part
-    lines = [length_line(split, rows.n_rows, rows.n_truncated, rows.record) for split, rows in session.lengths.items()]
+    lines = [device_line(session.fast_path, recipe.upstream)]
+    lines += [length_line(split, rows.n_rows, rows.n_truncated, rows.record) for split, rows in session.lengths.items()]
     report_part("sequences")
     lines += steps.model_checks(session)
     total, trained = count_parameters(session.model)

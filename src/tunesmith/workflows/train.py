@@ -22,6 +22,7 @@ from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
 from tunesmith.tasks.test_looks import with_train_look
 from tunesmith.training.launch import rank
+from tunesmith.training.memory import MemorySamples, sampled_memory
 from tunesmith.workflows.inputs import input_hashes
 
 NO_SPACE = "Free some space, then continue with --resume."
@@ -53,15 +54,18 @@ def train(
         loaded = replace(loaded, recipe=with_default_epochs(loaded.recipe))
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
     if rank() > 0:  # the first process claims the folder
-        return run_steps(request, locate_output(output), {}, resume=resume, smoke=smoke)
+        return run_steps(request, locate_output(output), {}, MemorySamples(), resume=resume, smoke=smoke)
     folder = claim(output, resume=resume, overwrite=overwrite or smoke)
     inputs = input_hashes(loaded, frames)
     if resume:
         require_same_inputs(folder, inputs)
-    return run_steps(request, folder, inputs, resume=resume, smoke=smoke)
+    with sampled_memory(lambda: clock.current) as memory:
+        return run_steps(request, folder, inputs, memory, resume=resume, smoke=smoke)
 
 
-def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *, resume: bool, smoke: bool) -> Run | None:
+def run_steps(
+    request: Request, folder: RunFolder, inputs: Mapping[str, str], memory: MemorySamples, *, resume: bool, smoke: bool
+) -> Run | None:
     """Runs every step into the folder, and gives it its final name."""
     started, clock, listener = time.perf_counter(), request.clock, request.clock.listener
     task = task_for(request.loaded.recipe)
@@ -97,7 +101,8 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
         with clock.phase("save"):
             saved = save(steps, evaluation, folder)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
-        result = replace(run_result(steps, evaluation, findings, saved, clock.seconds), **dates(clock.seconds["total"]))
+        result = run_result(steps, evaluation, findings, saved, clock.seconds)
+        result = replace(result, memory=memory.record(), **dates(clock.seconds["total"]))
         if not smoke:
             result = with_train_look(result, folder.work, folder.final, inputs, is_resumed=resume)
         return write_run(folder, result, clock)

@@ -86,8 +86,8 @@ def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = Non
         return FastPath(reasons={"fast": "switched off: the plain upstream path, in fp32"})
     if device == "cuda":
         # Attention, dropout and memory stay: SDPA and dropout are fused, and torch's allocator keeps freed memory.
-        has_bf16 = torch.cuda.is_bf16_supported()
-        why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16 in hardware"
         reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
         return replace(SHORTCUTS, precision="bf16" if has_bf16 else "fp32", reasons=reasons)
     if device != "cpu":
