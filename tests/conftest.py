@@ -20,6 +20,7 @@ TESTS = Path(__file__).resolve().parent
 TRAINING_TESTS = (
     "cases/test_chats.py",
     "cases/test_models.py",
+    "cases/test_several_files.py",
     "cases/test_trained_columns.py",
     "contract",
     "diagnosis/test_ablation.py",

@@ -116,8 +116,15 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """Returns the summary with the numbers of the first flagged rows: ``... Rows 3, 8 of train, 5 of test and 4 more.``"""
-        places = [(str(row.get("split") or row.get("data")), row["row_id"]) for row in self.rows if "row_id" in row]
+        """Returns the summary with the numbers of the first flagged rows: ``... Rows 3, 8 of train, 5 of test and 4 more.``
+
+        Rows of several concatenated files are numbered in their file: ``Rows 3 of tickets.csv, 5 of more.csv.``
+        """
+        places = [
+            (str(row.get("source") or row.get("split") or row.get("data")), row.get("source_row_id", row["row_id"]))
+            for row in self.rows
+            if "row_id" in row
+        ]
         shown = list(dict.fromkeys(places))[:SHOWN_ROWS] if self.flagged else []
         if not shown:
             return self.summary

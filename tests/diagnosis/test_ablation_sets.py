@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.data.corrections.apply import find_changes
+from tunesmith.data.corrections.changes import LabelChanges, find_changes
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_file
 from tunesmith.data.table import Examples, Table
-from tunesmith.diagnosis.ablation_sets import Variant, count_corrections, make_holdout, make_variants, random_rows
+from tunesmith.diagnosis.ablation_sets import FileChanges, Variant, count_corrections, make_holdout, make_variants, random_rows
 from tunesmith.errors import DataError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
@@ -40,9 +40,13 @@ def rows(tmp_path: Path) -> Callable[..., tuple[LabelledData, Table, Recipe]]:
     return read
 
 
+def variants_of(splits: LabelledData, table: Table, changes: LabelChanges, recipe: Recipe) -> tuple[Variant, ...]:
+    return make_variants(splits, FileChanges.of(splits, table, changes, {}), recipe)
+
+
 def made(rows: tuple[LabelledData, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
     splits, table, recipe = rows
-    return {v.name: v for v in make_variants(splits, table, find_changes(corrections, table, "label"), recipe)}
+    return {v.name: v for v in variants_of(splits, table, find_changes(corrections, table, "label"), recipe)}
 
 
 def labelled(train: Examples) -> dict[int, int]:
@@ -95,9 +99,9 @@ def test_rows_that_select_and_evaluate_stay_as_they_are(rows) -> None:
     assert labelled(held.evaluation) == labelled(splits.test)
     assert [held.evaluation.row_ids[i] for i in np.flatnonzero(held.disputed)] == evaluated
     assert labelled(held.selection) == {i: k for i, k in labelled(splits.validation).items() if i not in selecting}
-    trains = [set(v.trains[0].row_ids) for v in make_variants(splits, table, changes, recipe)]
+    trains = [set(v.trains[0].row_ids) for v in variants_of(splits, table, changes, recipe)]
     assert not any(train & {*splits.validation.row_ids, *splits.test.row_ids} for train in trains)
-    places = count_corrections(splits, changes, table.sha256)
+    places = count_corrections(splits, FileChanges.of(splits, table, changes, {}))
     assert (places.train, places.validation, places.test, places.unused) == (1, 3, 2, 0)
 
 
@@ -121,9 +125,9 @@ def test_rows_that_are_not_sampled_are_counted(rows) -> None:
     held = {*splits.train.row_ids, *splits.validation.row_ids}
     unused = next(i for i in range(60) if i not in held)
     changes = find_changes([fix(unused, other(unused))], table, "label")
-    assert count_corrections(splits, changes, table.sha256).unused == 1
+    assert count_corrections(splits, FileChanges.of(splits, table, changes, {})).unused == 1
     with pytest.raises(DataError, match="None of the corrections is of a row that the recipe trains on"):
-        make_variants(splits, table, changes, recipe)
+        variants_of(splits, table, changes, recipe)
 
 
 def test_the_last_row_of_a_class_is_not_drawn_while_there_are_others() -> None:
@@ -158,11 +162,11 @@ def test_what_cannot_be_measured_is_an_error(rows) -> None:
         assert message in str(caught.value)
     changes = find_changes([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
     with pytest.raises(DataError, match="not on this file"):
-        make_variants(splits, replace(table, sha256="0" * 64), changes, recipe)
+        variants_of(splits, replace(table, sha256="0" * 64), changes, recipe)
     with pytest.raises(DataError, match="reads this file in another way"):
-        make_variants(replace(splits, train=replace(train, labels=[*train.labels[1:], 0])), table, changes, recipe)
+        variants_of(replace(splits, train=replace(train, labels=[*train.labels[1:], 0])), table, changes, recipe)
     with pytest.raises(DataError, match="column 'topic', the recipe predicts label"):
-        make_variants(splits, table, replace(changes, column="topic"), recipe)
+        variants_of(splits, table, replace(changes, column="topic"), recipe)
     with pytest.raises(DataError, match="All but 1 of the validation rows have corrections"):
         make_holdout(splits, [fix(i) for i in validation.row_ids[1:]], table.sha256)
 

@@ -10,6 +10,26 @@ from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
     (
+        {"data": {"test": "t.csv", "also": ["t.csv"]}},
+        "data.also[0]: is the same file as data.test: the model would be evaluated on its training rows.",
+    ),
+    (
+        {"data": {"also": ["b.csv", "./b.csv"]}},
+        "data.also[1]: is the same file as data.also[0]: each of its rows would be used twice.",
+    ),
+    ({"data": {"template": "{a"}}, "data.template: a { has no partner; write {{ for the character itself."),
+    (
+        {"data": {"template": "{a}", "columns": {"text": "b"}}},
+        "data.template: the template makes the text, and data.columns.text names b.",
+    ),
+    ({"data": {"labels": {"0": "a", "b.csv": {"0": "a"}}}}, "data.labels: holds maps beside single classes."),
+    ({"data": {"labels": {"c.csv": {"0": "a"}}, "also": ["b.csv"]}}, "data.labels.c.csv: is not a file of this recipe."),
+    ({"data": {"labels": {"train": {}}}}, "data.labels.train: is an empty map."),
+    ({"data": {"labels": {"0": " "}}}, "data.labels.0: the name of the class is empty."),
+    ({"data": {"labels": {" ": "a"}}}, "data.labels. : the label is empty."),
+    ({"data": {"labels": {"True": "a", "true": "b"}}}, "data.labels.true: is the same label as True."),
+    ({"output": "in", "data": {"also": ["in/b.csv"]}}, "output: contains the data file of data.also[0] (in/b.csv)."),
+    (
         {"train": {"early_stopping": {}}, "data": {"validation": None}},
         "train.early_stopping: early stopping needs a validation split, and there is none (data.validation: null)."
         " Set data.validation to a fraction such as 0.1, or to a file.",

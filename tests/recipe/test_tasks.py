@@ -37,6 +37,8 @@ VALUES: dict[Key, Any] = {
     ("data", "also"): ["more.csv"],
     ("data", "label_separator"): "|",
     ("data", "keep_null_labels"): True,
+    ("data", "labels"): {"0": "bad", "1": "good"},
+    ("data", "template"): "{title}. {body}",
     ("data", "columns", "annotators"): ["first", "second"],
     ("embedding", "first_stage"): "builtin:minilm",
     ("embedding", "top_k"): 5,

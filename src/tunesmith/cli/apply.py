@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on the original rows, the corrected rows, without the rows to correct, and without as many random rows, and "
         "compare (default: the recipe in the folder of CORRECTIONS)",
     )
+    recipes.add_labels(
+        parser, "the map by which the file was diagnosed (default: that of the recipe in the folder of CORRECTIONS)"
+    )
     parser.add_argument("--allow-many", action="store_true", help="change more than a tenth of the labels, or all of a class")
     parser.add_argument("--overwrite", action="store_true", help="with --measure: replace an earlier measurement")
 
@@ -41,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.data.corrections.apply import apply_corrections
     from tunesmith.data.corrections.corrections_csv import read_corrections
+    from tunesmith.recipe.given_labels import read_label_map
+    from tunesmith.workflows.apply import labels_beside
 
     corrections, output = Path(args.corrections), None if args.output is None else Path(args.output)
     if args.measure is not None:
@@ -49,7 +54,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         option = args.overrides[0] if args.overrides else "--overwrite"
         raise UsageError.one("apply", f"{option} works only with --measure.", "See: tunesmith apply --help")
     rows, data = read_corrections(corrections), Path(args.data)
-    applied = apply_corrections(rows, data, output, args.label, allow_many=args.allow_many)
+    labels = labels_beside(corrections, data) if args.labels is None else read_label_map(args.labels)
+    applied = apply_corrections(rows, data, output, args.label, allow_many=args.allow_many, labels=labels)
     line, notes = applied_words(applied)
     return Outcome(applied_json(applied), lines=[line], notes=notes)
 
@@ -80,6 +86,8 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
     from tunesmith.data.corrections.corrections_csv import read_corrections
     from tunesmith.diagnosis.ablation import ABLATION_FILE, run_ablation
 
+    if args.labels is not None:
+        raise UsageError.one("apply", "--labels works only without --measure.", "The recipe that is measured has data.labels.")
     rows, data = read_corrections(corrections), Path(args.data)
     loaded = find_recipe(args.measure, args.overrides, corrections)
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import listed, plural
 
 if TYPE_CHECKING:
     from tunesmith.diagnosis.checks.agreement import Agreement
@@ -60,15 +61,17 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     folder, loaded = run_and_recipe(args.recipe, overrides)
     done = diagnosis.diagnose(loaded, run=folder, overwrite=args.overwrite, listener=terminal.listener, oracle=oracle)
     agreement = [line for split in done.agreement for line in agreement_lines(split)]
+    data = loaded.recipe.data
     files = [
         f"review      {done.folder / diagnosis.REVIEW}",
+        *(f"            {done.folder / diagnosis.review_name('train', i)} ({name})" for i, name in enumerate(data.also, 1)),
         f"all rows    {done.folder / diagnosis.ROWS}",
         f"corrections {done.folder / diagnosis.CORRECTIONS} ({done.n_corrections:,} proposed)",
     ]
-    source = loaded.recipe.data.train
-    if done.n_corrections and isinstance(source, str) and is_file_name(source):
-        paths = (str(done.folder / diagnosis.CORRECTIONS), str(locate(source, loaded.base)))
-        files += ["", f"Next: read the corrections, remove the wrong ones, and tunesmith apply {shlex.join(paths)}"]
+    if done.n_corrections and is_file_name(data.train):
+        paths = (str(done.folder / diagnosis.CORRECTIONS), str(locate(data.train, loaded.base)))
+        further = f" (and so for {listed(data.also)})" if data.also else ""
+        files += ["", f"Next: read the corrections, remove the wrong ones, and tunesmith apply {shlex.join(paths)}{further}"]
     notes = [f"note: {note}" for note in done.notes]
     return Outcome(done.to_json(), lines=[*finding_lines(done), *agreement, "", *files], notes=notes)
 
@@ -170,8 +173,16 @@ def finding_lines(done: DataDiagnosis) -> list[str]:
         is_first = finding.name == done.findings[0].name
         lines.append(f"{name}: {finding.summary if is_first else finding.text}")
         if is_first:
-            lines += [f"  row {row['row_id']} of {row['split']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
+            lines += [f"  {row_words(row)}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
     return [*lines, *(f"skipped: {', '.join(names)}: {reason}" for reason, names in skipped.items())]
+
+
+def row_words(row: Mapping[str, Any]) -> str:
+    """Names a row of a finding: ``row 3 of train``; of several concatenated files: ``row 3 of more.csv (line 5)``."""
+    if "source" not in row:
+        return f"row {row['row_id']} of {row['split']}"
+    line = "" if row["line"] is None else f" (line {row['line']})"
+    return f"row {row['source_row_id']} of {row['source']}{line}"
 
 
 VERB = Verb(

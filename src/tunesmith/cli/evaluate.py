@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.predict import RUN_HELP, add_columns, columns_from_args
+from tunesmith.cli.recipes import add_labels
 from tunesmith.cli.terminal import Outcome, Terminal, table
 from tunesmith.data.cells import plural
 
@@ -18,6 +19,7 @@ HUB = "hub:"
 SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_LABELS = 3, 100, 5
 
 # Options that apply only to these models or data.
+CLASSIFIER_OPTIONS = ("labels",)
 EMBEDDING_OPTIONS = ("dimensions", "same", "mine", "corpus")
 EMBEDDING_OR_LANGUAGE_OPTIONS = ("against", "max_length", "column")
 LANGUAGE_OPTIONS = ("answers", "max_new_tokens", "stride", "context_lengths")
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any embedding model: a folder, hub:NAME, builtin:NAME")
     parser.add_argument("data", metavar="DATA", nargs="?", help="rows: a file, a folder, builtin:NAME or hub:NAME")
     add_columns(parser, label=True)
+    add_labels(parser, "classes of the run that the labels of DATA mean, if it is coded otherwise than the training files")
     both = parser.add_argument_group("embedding and language models")
     both.add_argument("--against", metavar="MODEL", action="append", default=[], help="a model to compare with; repeatable")
     both.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length in tokens")
@@ -65,19 +68,23 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.models.kind import detect_model_kind
 
     kind = detect_model_kind(args.run)
+    other_kind = f"works only for classifiers, and {args.run} is not one."
     if kind == "causal":
+        reject_options(args, CLASSIFIER_OPTIONS, other_kind)
         reason = f"works only for embedding models, and {args.run} is a language model."
         reject_options(args, EMBEDDING_OPTIONS, reason)
         return evaluate_texts(args, terminal)
     reject_options(args, LANGUAGE_OPTIONS, f"works only for causal language models, and {args.run} is not one.")
     if kind == "embedding":
+        reject_options(args, CLASSIFIER_OPTIONS, other_kind)
         return evaluate_pairs(args, terminal)
     reject_options(args, EMBEDDING_OPTIONS, f"works only for embedding models, and {args.run} is not one.")
     reason = f"works only for embedding and language models, and {args.run} is neither."
     reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason)
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    result = evaluate_by_kind(args.run, args.data, kind=kind, columns=columns_from_args(args), listener=terminal.listener)
+    reading = {"columns": columns_from_args(args), "labels": args.labels}
+    result = evaluate_by_kind(args.run, args.data, kind=kind, **reading, listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
 
@@ -226,7 +233,7 @@ def evaluate_retrieval_folder(args: argparse.Namespace, terminal: Terminal) -> O
     if args.data is not None:
         message = f"{args.data} and --retrieval {args.retrieval} exclude each other."
         raise UsageError.one("evaluate", message, "Give one.")
-    reject_options(args, ROW_OPTIONS, "works only with rows, not with --retrieval.")
+    reject_options(args, (*ROW_OPTIONS, *CLASSIFIER_OPTIONS), "works only with rows, not with --retrieval.")
     result = evaluate_retrieval(
         args.run.removeprefix(HUB),
         args.retrieval,

@@ -19,6 +19,12 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help=OVERRIDES)
 
 
+def add_labels(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Adds the option --labels, a map of labels as ``recipe.given_labels`` reads it."""
+    text = f"{meaning}: label to class in YAML, such as '{{0: bad, 1: good}}', or a YAML file"
+    parser.add_argument("--labels", metavar="MAP", help=text)
+
+
 def is_data(source: str) -> bool:
     """Returns whether the argument is a data source, not a recipe."""
     from tunesmith.data.readers.read import READERS

@@ -17,7 +17,7 @@ from tunesmith.errors import DataError, Problem, UndecidedColumn
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.recipe.tasks import TASKS
 
-NAMED_IN_RECIPE = "named in the recipe"
+NAMED_IN_RECIPE, JOINED = "named in the recipe", "joined by data.template"
 LENGTH_RATIO = 3.0
 """Two text columns whose mean lengths differ by a smaller factor are equally good candidates."""
 MIN_GROUPS = 20
@@ -55,6 +55,7 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
     """
     roles = Roles(table, {name: profile(cells) for name, cells in table.columns.items()})
     assign_given(roles, given)
+    assign_joined(roles)
     assign_split(roles)
     if "id" not in roles.assigned and (ids := named(roles, column_names.ID)):
         roles.assign("id", ids[:1], f"it is called {ids[0]!r}")
@@ -141,6 +142,19 @@ def assign_given(roles: Roles, given: ColumnsSection) -> None:
         raise DataError(problems)
 
 
+def assign_joined(roles: Roles) -> None:
+    """Keeps the columns that ``data.template`` joins to the text from other roles. Raises DataError if one is the label."""
+    (text,) = roles.assigned.get("text", ("",))
+    joined = roles.table.joined.get(text, ())
+    if both := [name for name in roles.assigned.get("label", ()) if name in joined]:
+        message = f"The column {both[0]!r} is named as the label and in data.template: the text would tell the label."
+        raise DataError.one(roles.table.source, message, "Leave it out of the template.")
+    used = {name for names in roles.assigned.values() for name in names}
+    if own := [name for name in joined if name not in used]:
+        roles.assign("template", own, JOINED)
+        roles.reasons["text"] = f"made of {listed(joined)} by data.template"
+
+
 def find_column(table: Table, wanted: str) -> str | None:
     """Returns the column of that name, or the one at that position counted from 1; None where there is neither."""
     if wanted in table.columns:
@@ -213,7 +227,7 @@ def is_pair(name: str, first: Profile, second: Profile) -> bool:
 
 def other_texts(roles: Roles) -> tuple[str, ...]:
     """Returns the free columns that read like language, where the recipe does not name the text and there is no pair."""
-    if "pair" in roles.assigned or roles.reasons["text"] == NAMED_IN_RECIPE:
+    if {"pair", "template"} & roles.assigned.keys() or roles.reasons["text"] == NAMED_IN_RECIPE:
         return ()
     return tuple(name for name in roles.free() if roles.profiles[name].is_text)
 

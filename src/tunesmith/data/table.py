@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing
+from tunesmith.data.concatenated import FileRow, SourceFile, find_row
 from tunesmith.errors import DataError, Problem
 
 NOT_TEXT_REMEDY = "Write one string a cell, or name another text column."
@@ -49,6 +50,8 @@ class Table:
         notes: assumptions (encoding, delimiter, header), as sentences for the user.
         lines: for each row the 1-based line of the source on which it starts; None where the source has no lines.
         classes: column -> class names in the order of their numbers, where the source declares them (``ClassLabel``).
+        files: the files whose rows are concatenated here; empty for a single source.
+        joined: column that ``data.template`` made -> the columns that it joins.
     """
 
     source: str
@@ -61,6 +64,8 @@ class Table:
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: tuple[SourceFile, ...] = ()
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, source: str, columns: dict[str, list[Any]], **others: Any) -> Table:
@@ -72,7 +77,13 @@ class Table:
         return len(self.row_ids)
 
     def place(self, position: int) -> str:
-        """Names a row in messages: ``row 3 (line 5)``. ``position`` counts the rows of this table, not of the source."""
+        """Names a row in messages: ``row 3 (line 5)``; of several files: ``row 3 of more.csv (line 5)``.
+
+        Args:
+            position: counts the rows of this table, not of the source.
+        """
+        if row_of_file := find_row(self.files, self.row_ids[position]):
+            return row_of_file.words
         row = f"row {self.row_ids[position]}"
         return row if self.lines is None else f"{row} (line {self.lines[position]})"
 
@@ -193,6 +204,7 @@ class Examples:
         bad_rows: rows of the source that are left out, or are here with a repair.
         not_sampled: see ``data.records.SplitRows``.
         others: cells (N) of further requested columns, by the name they were requested with.
+        files: the files whose rows are concatenated here (``data.also``); empty for a single source.
     """
 
     split: str
@@ -209,6 +221,7 @@ class Examples:
     not_sampled: int = 0
     sha256: str = ""
     others: dict[str, list[Any]] = field(default_factory=dict)
+    files: tuple[SourceFile, ...] = ()
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -223,6 +236,10 @@ class Examples:
         """Reason -> number of rows of the source that are used with a repair."""
         return dict(Counter(row.reason for row in self.bad_rows if not row.dropped))
 
+    def row_of_file(self, row_id: int) -> FileRow | None:
+        """Finds a row in its file, of several; None for a single source, whose row ids are those of the file."""
+        return find_row(self.files, row_id)
+
     def take(self, positions: list[int], split: str) -> Examples:
         columns = {name: getattr(self, name) for name in PER_ROW}
         taken: dict[str, Any] = {name: cells and [cells[i] for i in positions] for name, cells in columns.items()}
@@ -230,3 +247,9 @@ class Examples:
         bad_rows = self.bad_rows if split == self.split else ()
         rows_read = len(positions) + sum(row.dropped for row in bad_rows)
         return replace(self, split=split, **taken, others=others, bad_rows=bad_rows, rows_read=rows_read, not_sampled=0)
+
+
+def file_columns(examples: Examples) -> dict[str, list[Any]]:
+    """Returns the columns (N) that name the rows in their files: ``source``, ``source_row_id``, ``line``; none for one file."""
+    rows = [row.columns for row_id in examples.row_ids if (row := examples.row_of_file(row_id)) is not None]
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.corrections.apply import (
@@ -22,7 +22,7 @@ from tunesmith.data.corrections.apply import (
     write_corrected,
 )
 from tunesmith.data.corrections.corrections_csv import Correction
-from tunesmith.diagnosis.ablation_sets import Variant, count_corrections, make_holdout, make_variants
+from tunesmith.diagnosis.ablation_sets import FileChanges, Variant, count_corrections, make_holdout, make_variants
 from tunesmith.diagnosis.ablation_verdicts import (
     AblationPlan,
     AblationResult,
@@ -33,6 +33,7 @@ from tunesmith.diagnosis.ablation_verdicts import (
 from tunesmith.disk import whole_file
 from tunesmith.errors import InputError
 from tunesmith.progress import Clock, Event, Listener, silent
+from tunesmith.recipe.given_labels import labels_of_file
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.report.words import looks_words
 from tunesmith.results import TEXT_CHARACTERS
@@ -67,8 +68,7 @@ def run_ablation(
 
     Args:
         loaded: the recipe; its training file has to be ``data``.
-        output, column, allow_many: of the corrected file, see ``apply_corrections``.
-        overwrite: replace an earlier ablation.
+        output, column, allow_many: of the corrected file, see ``apply_corrections``; ``overwrite`` replaces an earlier ablation.
 
     Returns:
         The verdicts, on the primary metric and on accuracy: with one seed about these models, with several about training again.
@@ -78,13 +78,14 @@ def run_ablation(
         TrainingFailed, Interrupted: a training ended early; the corrected file is whole, the ablation is gone.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
-    target = correct_file(corrections, data, output_path(data, output), column, allow_many=allow_many)
+    labels, path = labels_of_file(loaded.recipe.data, data), output_path(data, output)
+    target = correct_file(corrections, data, path, column, allow_many=allow_many, labels=labels)
     if not target.is_written:
         require_free(target.target)
     folder = claim_folder(loaded, overwrite)
     inputs = steps.read(task_for(loaded.recipe), Request(loaded, clock))
     assert isinstance(inputs, LabelledTaskData)
-    plan = make_plan(inputs, corrections, target)
+    plan = make_plan(inputs, corrections, target, labels)
     seconds = check_plan(plan, clock) * len(plan.variants)
     listener(Event("note", f"{plural(len(plan.variants) * len(plan.seeds), 'training')}, together about {round(seconds):,} s"))
     applied = target.applied if target.is_written else write_corrected(target)
@@ -109,13 +110,16 @@ def claim_folder(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
     return claim(f"{loaded.recipe.output}-worth", overwrite=overwrite, resumable=False)
 
 
-def make_plan(inputs: LabelledTaskData, corrections: Sequence[Correction], target: CorrectedFile) -> AblationPlan:
+def make_plan(
+    inputs: LabelledTaskData, corrections: Sequence[Correction], target: CorrectedFile, labels: Mapping[str, Any]
+) -> AblationPlan:
     """Makes the variants and selects the rows that evaluate them, from one split of the data."""
     splits, sha256 = inputs.splits, target.table.sha256
-    variants = make_variants(splits, target.table, target.changes, inputs.recipe)
+    file = FileChanges.of(splits, target.table, target.changes, labels)
+    variants = make_variants(splits, file, inputs.recipe)
     holdout = make_holdout(splits, corrections, sha256)
     same = replace(splits, validation=holdout.selection, test=holdout.evaluation)
-    counts = count_corrections(splits, target.changes, sha256)
+    counts = count_corrections(splits, file)
     return AblationPlan(replace(inputs, splits=same), variants, holdout, counts)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.corrections.apply import LabelChanges
+from tunesmith.data.corrections.changes import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction
+from tunesmith.data.labelled.label_map import LabelMap, map_cells
 from tunesmith.data.labelled.labels import encode
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples, Labels, Table
@@ -62,23 +64,58 @@ class CorrectionCounts:
     unused: int
 
 
-def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, recipe: Recipe) -> tuple[Variant, ...]:
+@dataclass(frozen=True)
+class FileChanges:
+    """The changes of one of the training files, by the row ids that its rows have among those of all files.
+
+    Attributes:
+        old, new: row id -> label cell before and after, as classes of the recipe; ``old`` has all rows of the file.
+        removed: row ids.
+    """
+
+    source: str
+    sha256: str
+    old: Mapping[int, Any]
+    new: Mapping[int, Any]
+    removed: frozenset[int]
+
+    @classmethod
+    def of(cls, splits: LabelledData, table: Table, changes: LabelChanges, labels: Mapping[str, Any]) -> FileChanges:
+        """Finds the file among those of train and maps its labels. Raises DataError if the recipe trains on another file."""
+        require_this_file(splits, table, changes.column)
+        first = next((file.first_row for file in splits.train.files if file.sha256 == table.sha256), 0)
+        label_map = LabelMap.of_column(labels, table.classes.get(changes.column, ()))
+        ids = [*changes.labels]
+        old = as_classes(table.columns[changes.column], label_map)
+        new = as_classes([changes.labels[row_id] for row_id in ids], label_map)
+        return cls(
+            table.source,
+            table.sha256,
+            {first + row_id: cell for row_id, cell in zip(table.row_ids, old, strict=True)},
+            {first + row_id: cell for row_id, cell in zip(ids, new, strict=True)},
+            frozenset(first + row_id for row_id in changes.removed),
+        )
+
+
+def as_classes(cells: Sequence[Any], label_map: LabelMap) -> Sequence[Any]:
+    """Maps label cells to classes; without a map they are the classes, and so are those of a file that holds them already."""
+    mapped = map_cells(cells, label_map, None) if label_map.classes else None
+    return cells if mapped is None or not mapped.used else mapped.cells
+
+
+def make_variants(splits: LabelledData, file: FileChanges, recipe: Recipe) -> tuple[Variant, ...]:
     """Makes the training sets: as given, corrected, without the corrected rows, and without as many random ones.
 
     If every correction removes its row, ``corrected`` equals ``removed``, and ``removed`` is left out.
     """
     train, seed = splits.train, recipe.train.seed
-    require_this_file(splits, table)
-    if splits.columns.label != (changes.column,):
-        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(splits.columns.label)}."
-        raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
-    touched = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.labels or row_id in changes.removed]
+    touched = [i for i, row_id in enumerate(train.row_ids) if row_id in file.new or row_id in file.removed]
     if not touched:
         message = "None of the corrections is of a row that the recipe trains on; there is nothing to measure."
-        raise DataError.one(table.source, message, "Rows taken for validation and test, and rows not used, do not count.")
-    new_labels = encode_corrections(splits, table, changes, recipe.data.label_separator)
+        raise DataError.one(file.source, message, "Rows taken for validation and test, and rows not used, do not count.")
+    new_labels = encode_corrections(splits, file, recipe.data.label_separator)
     relabelled = [new_labels.get(row_id, label) for row_id, label in zip(train.row_ids, train.labels, strict=True)]
-    gone = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.removed]
+    gone = [i for i, row_id in enumerate(train.row_ids) if row_id in file.removed]
     corrected, removed = without(replace(train, labels=relabelled), gone), without(train, touched)
     seeds = range(seed, seed + recipe.train.n_seeds)
     drawn = tuple(without(train, random_rows(train, len(touched), s)) for s in seeds)
@@ -108,11 +145,11 @@ def make_holdout(splits: LabelledData, corrections: Sequence[Correction], sha256
     return HoldoutRows(selection, replace(evaluation, split="test"), evaluation.split, disputed)
 
 
-def count_corrections(splits: LabelledData, changes: LabelChanges, sha256: str) -> CorrectionCounts:
+def count_corrections(splits: LabelledData, file: FileChanges) -> CorrectionCounts:
     """Counts the changed rows in each split."""
-    changed = changes.removed | set(changes.labels)
+    changed = file.removed | set(file.new)
     counts = {
-        split: len(changed & set(part.row_ids)) if part is not None and part.sha256 == sha256 else 0
+        split: len(changed & set(part.row_ids)) if part is not None and is_of(part, file.sha256) else 0
         for split, part in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     }
     return CorrectionCounts(**counts, unused=len(changed) - sum(counts.values()))
@@ -120,16 +157,25 @@ def count_corrections(splits: LabelledData, changes: LabelChanges, sha256: str) 
 
 def has_correction(part: Examples, corrections: Sequence[Correction], sha256: str) -> Mask:
     """(N,) bool: the rows of a split that a correction names."""
-    corrected = {c.row_id for c in corrections if (c.source_sha256 or sha256) == part.sha256}
-    return np.array([row_id in corrected for row_id in part.row_ids], dtype=bool)
+    corrected = {(c.source_sha256 or sha256, c.row_id) for c in corrections}
+    places = [(part.sha256, i) if (row := part.row_of_file(i)) is None else (row.file.sha256, row.row_id) for i in part.row_ids]
+    return np.array([place in corrected for place in places], dtype=bool)
 
 
-def require_this_file(splits: LabelledData, table: Table) -> None:
-    """Raises DataError if the recipe trains on another file than the corrected one."""
+def is_of(part: Examples, sha256: str) -> bool:
+    """Returns whether the rows of a split are those of this file, or it is one of their files."""
+    return sha256 in (part.sha256, *(file.sha256 for file in part.files))
+
+
+def require_this_file(splits: LabelledData, table: Table, column: str) -> None:
+    """Raises DataError if the recipe trains on another file than the corrected one, or predicts another column."""
     train = splits.train
-    if train.sha256 == table.sha256:
+    if is_of(train, table.sha256):
+        if not train.files and splits.columns.label != (column,):  # each of several files has a column of its own
+            message = f"The corrections are of the column {column!r}, the recipe predicts {listed(splits.columns.label)}."
+            raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
         return
-    others = [part.split for part in (splits.validation, splits.test) if part is not None and part.sha256 == table.sha256]
+    others = [part.split for part in (splits.validation, splits.test) if part is not None and is_of(part, table.sha256)]
     if others:
         message = f"The recipe has this file for {others[0]}, not for training; corrections there do not change the model."
         raise DataError.one(table.source, message, "Measure corrections of the training file.")
@@ -137,20 +183,19 @@ def require_this_file(splits: LabelledData, table: Table) -> None:
     raise DataError.one(table.source, message, "Give the recipe that trains on it: --measure RECIPE.")
 
 
-def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:
+def encode_corrections(splits: LabelledData, file: FileChanges, separator: str | None) -> dict[int, Label]:
     """Returns row id -> encoded new label, for the relabelled training rows."""
     place = {row_id: i for i, row_id in enumerate(splits.train.row_ids)}
-    ids = [row_id for row_id in changes.labels if row_id in place]
-    position = {row_id: i for i, row_id in enumerate(table.row_ids)}
-    old = encode([table.columns[changes.column][position[row_id]] for row_id in ids], splits.labels, separator)[0]
+    ids = [row_id for row_id in file.new if row_id in place]
+    old = encode([file.old[row_id] for row_id in ids], splits.labels, separator)[0]
     if any(label != splits.train.labels[place[row_id]] for row_id, label in zip(ids, old, strict=True)):
         message = "The recipe reads this file in another way (data.header, data.encoding): its rows have other labels."
-        raise DataError.one(table.source, message, "Diagnose the file with this recipe.")
-    new, wrong = encode([changes.labels[row_id] for row_id in ids], splits.labels, separator)
+        raise DataError.one(file.source, message, "Diagnose the file with this recipe.")
+    new, wrong = encode([file.new[row_id] for row_id in ids], splits.labels, separator)
     if wrong:
-        shown = listed((f"{str(changes.labels[ids[i]])!r} for row {ids[i]}" for i in wrong), SHOWN)
+        shown = listed((f"{str(file.new[ids[i]])!r} for row {ids[i]}" for i in wrong), SHOWN)
         message = f"{plural(len(wrong), 'correction', 'proposes', 'propose')} labels that no training row has: {shown}."
-        raise DataError.one(table.source, message, "Correct their spelling; a new class cannot be evaluated.")
+        raise DataError.one(file.source, message, "Correct their spelling; a new class cannot be evaluated.")
     return dict(zip(ids, new, strict=True))
 
 

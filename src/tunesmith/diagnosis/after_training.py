@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.checks.labelled import with_files
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import RELATED, near_duplicates
 from tunesmith.diagnosis.checks.rows import NO_LABEL
@@ -109,4 +110,4 @@ def findings_after_training(data: TaskData, evaluation: Evaluation, listener: Li
     if base is not None:
         vectors = base.embeddings[0] if len(base.embeddings) == 1 else (base.embeddings[0], base.embeddings[1])
     found = training_findings(data, vectors, fit.epoch_logits, fit.train_seconds * len(evaluation.seeds), listener)
-    return tuple(merge_findings(data.findings, found))
+    return tuple(with_files(merge_findings(data.findings, found), data.splits.named().values()))

@@ -12,6 +12,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.checks.labelled import label_words, public_text
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.personal import masked
+from tunesmith.data.table import Examples, file_columns
 from tunesmith.diagnosis.checks.label_errors import SUSPECTS
 from tunesmith.diagnosis.checks.rows import NO_LABEL, PERSONAL_DATA
 from tunesmith.diagnosis.evidence import ROWS_IN_FINDING, UNLABELLED, Diagnosis, Evidence, worst_first
@@ -89,6 +90,7 @@ def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
         "diagnoses": flagging_names(diagnoses, n),
         "reason": [row_reason(i, main, diagnoses) for i in range(n)],
         "text": ["" if i in private else text[:TEXT_CHARACTERS] for i, text in enumerate(evidence.rows.texts)],
+        **file_columns(evidence.rows),
     }
     for diagnosis in diagnoses:
         if diagnosis.scores is not None:
@@ -115,22 +117,29 @@ def row_reason(position: int, main: Diagnosis, diagnoses: Sequence[Diagnosis]) -
     return "; ".join(filter(None, reasons))
 
 
+def correction_place(rows: Examples, row_id: int) -> dict[str, Any]:
+    """Returns the fields that name a row in its own file: its position, the sha256 of the file, its name."""
+    place = rows.row_of_file(row_id)
+    if place is None:
+        return {"row_id": row_id, "source_sha256": rows.sha256}
+    return {"row_id": place.row_id, "source_sha256": place.file.sha256, "source": place.file.source}
+
+
 def make_corrections(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> list[Correction]:
     """Returns a proposed label for every row that the leading diagnosis flags, the worst first; unlabelled rows come last."""
     if main.proposed is None or main.scores is None:
         return []
-    names = flagging_names(diagnoses, len(evidence))
+    names, rows = flagging_names(diagnoses, len(evidence)), evidence.rows
     order = sorted(worst_first(main), key=lambda i: evidence.rows.labels[i] is None)
     return [
         Correction(
-            row_id=evidence.row_ids[i],
-            split=evidence.rows.split,
+            **correction_place(rows, evidence.row_ids[i]),
+            split=rows.split,
             given=class_name_or_none(evidence, int(evidence.given[i])) or "",
             proposed=evidence.class_name(int(main.proposed[i])),
             score=float(main.scores[i]),
             diagnoses=tuple(names[i]),
             reason=main.reasons.get(i, ""),
-            source_sha256=evidence.rows.sha256,
         )
         for i in order
         if main.proposed[i] != UNLABELLED

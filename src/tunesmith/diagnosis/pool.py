@@ -350,7 +350,9 @@ def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[L
     alike = [plain for plain, n in sorted(spelling.items()) if n == len(data) and plain not in same]
     hint = f" They differ in case only: {listed(alike, 4)}." if alike else ""
     message = f"The data sets have {what} in common ({own}); at least {MIN_LABELS} are needed.{hint}"
-    return DataError([Problem("labels", listed(names), message, "Give the same meaning the same name in every file.")])
+    example = ", ".join(f"{label}: ..." for label in data[-1].labels.names[:2])
+    remedy = f"Give the same meaning the same name in every file, or map the labels in a recipe: data.labels: {{{example}}}."
+    return DataError([Problem("labels", listed(names), message, remedy)])
 
 
 def select_labels(data: LabelledData, labels: Labels) -> LabelledData:

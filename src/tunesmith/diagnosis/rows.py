@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import plural
+from tunesmith.data.checks.labelled import with_files
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
@@ -242,7 +243,8 @@ def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> lis
         findings.append(make_finding(leakage(splits.train, part, overlap[rows], partner[rows]), evidence))
         findings.append(make_finding(language_drift(languages[0], language, part.split), evidence))
     names = {finding.name for finding in findings if not finding.skipped}
-    return [*findings, *(f for f in splits.findings if (f.flagged or f.remedy) and f.name not in names)]
+    others = [f for f in splits.findings if (f.flagged or f.remedy) and f.name not in names]
+    return with_files([*findings, *others], splits.named().values())
 
 
 def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:
@@ -255,9 +257,9 @@ def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:
         main = leading_diagnosis(diagnoses)
         tables.append(pa.table(row_columns(evidence, diagnoses, main)))
         corrections += make_corrections(evidence, diagnoses, main)
-        split = evidence.rows.split  # a page covers one file, since corrections belong to one file
-        page = REVIEW if split == "train" else f"review-{split}.html"
-        write_review(make_review(evidence, diagnoses, main), folder / page)
+        review, split = make_review(evidence, diagnoses, main), evidence.rows.split
+        for i, page in enumerate(pages_of_files(review, evidence)):  # corrections belong to one file, and so does a page
+            write_review(page, folder / review_name(split, i))
     with whole_file(folder / ROWS) as part:
         pq.write_table(pa.concat_tables(tables, promote_options="permissive"), part)
     write_corrections(corrections, folder / CORRECTIONS)
@@ -292,6 +294,26 @@ def make_review(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
         findings=tuple(make_finding(diagnosis, evidence) for diagnosis in diagnoses),
         rows=rows,
     )
+
+
+def review_name(split: str, i: int = 0) -> str:
+    """Names the review page of a split; of several files the i-th after the first."""
+    of_split, of_file = "" if split == "train" else f"-{split}", f"-also-{i}" if i else ""
+    return f"{REVIEW.removesuffix('.html')}{of_split}{of_file}.html"
+
+
+def pages_of_files(review: Review, evidence: Evidence) -> list[Review]:
+    """Divides a review page by the files of its rows, whose row ids are then those of the file; the page itself for one file."""
+    places = [evidence.rows.row_of_file(row_id) for row_id in evidence.row_ids]
+    pages = []
+    for file in evidence.rows.files:
+        own = [i for i, place in enumerate(places) if place is not None and place.file is file]
+        columns = {name: cells and [cells[i] for i in own] for name, cells in review.rows.columns().items()}
+        columns["row_ids"] = [review.rows.row_ids[i] - file.first_row for i in own]
+        rows = ReviewRows(**columns)  # type: ignore[arg-type]
+        title = f"{Path(file.source).name}: rows to review"
+        pages.append(replace(review, title=title, source=file.source, source_sha256=file.sha256, rows=rows))
+    return pages or [review]
 
 
 def data_map_columns(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def disk_parts(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: in
 
 
 def data_names(recipe: Recipe) -> list[str]:
-    names = tuple(recipe.data.file(split) for split in ("train", "validation", "test"))
+    names = (*(recipe.data.file(split) for split in ("train", "validation", "test")), *recipe.data.also)
     return [name for name in names if isinstance(name, str) and is_file_name(name)]
 
 

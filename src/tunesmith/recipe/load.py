@@ -113,8 +113,19 @@ def recipe_from_tables(
     sources = {split: str(value) if isinstance(value, Path) else value for split, value in names.items()}
     mapping = {**settings, "model": {"name": model, **settings.get("model", {})}}
     mapping["data"] = {**sources, **settings.get("data", {})}
+    frames |= also_in_memory(mapping["data"])
     recipe = recipe_from_mapping(mapping, caller)
     return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
+
+
+def also_in_memory(data: dict[str, Any]) -> dict[str, Any]:
+    """Returns ``also[i]`` -> table for the tables in memory among the further training files, and names them, in place."""
+    files = data.get("also")
+    if not isinstance(files, list | tuple):
+        return {}
+    tables = {i: file for i, file in enumerate(files) if not isinstance(file, str | Path | int | float | bool | None)}
+    data["also"] = [f"{IN_MEMORY} (also[{i}])" if i in tables else file for i, file in enumerate(files)]
+    return {f"also[{i}]": table for i, table in tables.items()}
 
 
 def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault], name: str, base: Path) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.recipe import task_rules
@@ -12,7 +12,8 @@ from tunesmith.recipe.files import fault_of_name, inside, is_file, is_file_name,
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
-from tunesmith.recipe.tree import shorten
+from tunesmith.recipe.template import parse_template
+from tunesmith.recipe.tree import describe_value, shorten
 from tunesmith.recipe.upstream_names import LOWEST, OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
 
 Rule = Callable[[Recipe, Path], Iterator[Fault]]
@@ -20,6 +21,9 @@ Rule = Callable[[Recipe, Path], Iterator[Fault]]
 _LAST = re.compile(r"^last ([1-9][0-9]*)$")
 _NUMBER = re.compile(r"^[-+]?[0-9]*[.,]?[0-9]+\s*%?$")
 _SEED_LIMIT = 2**32
+SPLIT_KEYS = ("train", "validation", "test")
+WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
+"""A whole number, as ``data.cells`` reads one."""
 
 
 def broken_rules(recipe: Recipe, base: Path) -> list[Fault]:
@@ -76,12 +80,92 @@ def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("data", split), message, "Remove test: the verdict is then computed on validation.")
 
 
+def _also(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuses a further training file that is also train, validation or test, or is named twice."""
+    data = recipe.data
+    earlier = [(f"data.{split}", locate(name, base)) for split in ("train", "validation", "test") if (name := data.file(split))]
+    for i, name in enumerate(data.also):
+        path = locate(name, base)
+        same = next((key for key, other in earlier if same_path(path, other)), None)
+        if same in ("data.validation", "data.test"):
+            message = f"is the same file as {same}: the model would be evaluated on its training rows"
+            yield Fault(("data", "also", i), message, "Remove it here, or give other rows to evaluate on.")
+        elif same:
+            yield Fault(("data", "also", i), f"is the same file as {same}: each of its rows would be used twice", "Remove one.")
+        earlier.append((f"data.also[{i}]", path))
+
+
+def _template(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuses a template that cannot be parsed, and one beside another text column."""
+    data = recipe.data
+    if data.template is None:
+        return
+    try:
+        parse_template(data.template)
+    except ValueError as error:
+        yield Fault(("data", "template"), f"{error}", 'For example "{title}. {body}".')
+    if data.columns.text is not None:
+        message = f"the template makes the text, and data.columns.text names {data.columns.text}"
+        yield Fault(("data", "template"), message, "Remove one of the two.")
+
+
+def _labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuses maps of labels that are not label -> class, and files among their keys that the recipe does not name."""
+    data = recipe.data
+    labels = data.labels
+    path: KeyPath = ("data", "labels")
+    are_maps = [isinstance(value, dict) for value in labels.values()]
+    if any(are_maps) and not all(are_maps):
+        yield Fault(path, "holds maps beside single classes", "Write one map for all files, or a map for each: {FILE: {0: no}}.")
+        return
+    if not any(are_maps):
+        yield from _label_map(labels, path)
+        return
+    files = [name for split in SPLIT_KEYS if (name := data.file(split))]
+    names = [*files, *data.also, *SPLIT_KEYS, *(f"also[{i}]" for i in range(len(data.also)))]
+    for name, classes in labels.items():
+        if name not in names:
+            remedy = closest(name, names) or f"Files: {', '.join([*files, *data.also])}."
+            yield Fault((*path, name), "is not a file of this recipe", remedy)
+        if not classes:
+            yield Fault((*path, name), "is an empty map", "Write {label: class}, or remove it.")
+        yield from _label_map(classes, (*path, name))
+
+
+def _label_map(labels: Mapping[str, object], path: KeyPath) -> Iterator[Fault]:
+    """Refuses classes that are no names or numbers, a label given twice, and a map that leaves out every row."""
+    seen: dict[str, str] = {}
+    for label, name in labels.items():
+        if isinstance(name, bool):
+            message = "the class is true or false, as YAML reads yes, no, on and off"
+            yield Fault((*path, label), message, 'Put its name in quotes: "yes".')
+        elif name is not None and not isinstance(name, str | int | float):
+            yield Fault((*path, label), f"expected the name of a class, or null, found {describe_value(name)}", "")
+        elif isinstance(name, str) and not name.strip():
+            yield Fault((*path, label), "the name of the class is empty", "Write null to leave these rows out.")
+        if not label.strip():
+            yield Fault((*path, label), "the label is empty", "Rows without a label are left out by themselves.")
+        if (other := seen.setdefault(plain_label(label), label)) != label:
+            yield Fault((*path, label), f"is the same label as {other}", "Remove one of the two.")
+    if labels and all(name is None for name in labels.values()):
+        yield Fault(path, "leaves out every row: each label is mapped to null", "Give some of them a class.")
+
+
+def plain_label(label: str) -> str:
+    """Returns a key that is equal for notations of one label: 0 and 0.0, true and True."""
+    text = label.strip()
+    if WHOLE.fullmatch(text) and not (len(text) > 1 and text[0] == "0" and text[1] != "."):
+        return str(int(float(text)))
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
 def _output_folder(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuses a run folder that contains a data file or the base model, or is inside a data file."""
     if not recipe.output:
         return
     output, data = Path(recipe.output), recipe.data
-    names = [(f"the data file of data.{split}", data.file(split)) for split in ("train", "validation", "test")]
+    names = [(f"the data file of data.{split}", data.file(split)) for split in SPLIT_KEYS]
+    names += [(f"the data file of data.also[{i}]", name) for i, name in enumerate(data.also)]
     for what, name in (*names, ("the base model of model.name", recipe.model.name)):
         if not name or not is_file_name(name):
             continue
@@ -237,6 +321,9 @@ def _processes(recipe: Recipe, base: Path) -> Iterator[Fault]:
 RULES: tuple[Rule, ...] = (
     _texts,
     _splits,
+    _also,
+    _template,
+    _labels,
     _output_folder,
     _columns,
     _annotators,

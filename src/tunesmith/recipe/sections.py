@@ -87,13 +87,17 @@ class DataSection(Section):
     test: Fraction | str | None = "auto"
     """A file, or a fraction of the training rows. auto: the source's, or a fifth of 200 training rows or more; null: none."""
     also: list[str] = []
-    """Embeddings: additional training files, each with its own columns; see embedding.mix."""
+    """Further training files, each with its own columns; their rows follow those of train. Embeddings: see embedding.mix."""
     columns: ColumnsSection = ColumnsSection()
     """Needed only if the columns cannot be detected."""
     header: bool | None = None
     """Whether csv and tsv files have a header line. Default: detected."""
     encoding: str | None = None
     """Encoding of text files. UTF-8 and byte-order marks are detected; any other encoding is guessed and reported."""
+    template: str | None = None
+    """Joins columns to the text: "{title}. {body}". A missing cell is left out together with the separator beside it."""
+    labels: dict[str, Any] = {}
+    """Maps labels in the files to classes: {0: bad, 1: good}; null leaves rows out. Or {file: map}, a map for each file."""
     label_separator: str | None = None
     """Separator of several labels in one cell (multi-label), for example "|"."""
     keep_null_labels: bool = False

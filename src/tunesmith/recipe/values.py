@@ -50,6 +50,7 @@ _REMEDIES = {
     ("data", "train"): "Write the file with the training rows.",
     ("data", "validation"): "Write a fraction such as 0.1, or null for none.",
     ("data", "test"): "Write a fraction such as 0.1, auto, or null for none.",
+    ("data", "template"): 'Put it in quotes: "{title}. {body}".',
     ("data", "columns", "text"): "The second text of a pair goes to data.columns.pair.",
     ("adapter", "method"): "For example adapter: {method: lora}.",
     ("train", "early_stopping"): "Write early_stopping: {} for the defaults, or null for none.",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import listed
-from tunesmith.data.corrections.apply import LabelChanges, apply_corrections, checked_changes
+from tunesmith.data.corrections.apply import apply_corrections, checked_changes
+from tunesmith.data.corrections.changes import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction, corrections_of, read_corrections
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.diagnosis.ablation import run_ablation
-from tunesmith.diagnosis.rows import CORRECTIONS, DataDiagnosis
+from tunesmith.diagnosis.rows import CORRECTIONS, DIAGNOSIS_FILE, DataDiagnosis
 from tunesmith.errors import DataError, OutputError, RecipeError
 from tunesmith.progress import Listener
 from tunesmith.recipe.files import is_file_name, locate
+from tunesmith.recipe.given_labels import labels_of_file, read_label_map
 from tunesmith.recipe.load import IN_MEMORY, LoadedRecipe, load_recipe
 from tunesmith.workflows.notebook import listener_here
 
-DEFAULT_RECIPE = "recipe.yaml"
+DEFAULT_RECIPE, RESOLVED_RECIPE = "recipe.yaml", "resolved.yaml"
 
 
 def apply(
@@ -32,6 +34,7 @@ def apply(
     allow_many: bool = False,
     measure: str | Path | bool = False,
     overwrite: bool = False,
+    labels: str | Path | Mapping[Any, Any] | None = None,
     listener: Listener | None = None,
 ) -> Any:
     """Writes the corrected copy of a data file, or returns that of a table in memory; ``data`` itself is not changed.
@@ -43,18 +46,16 @@ def apply(
         data: the path of the file that was diagnosed, or the table.
         output: the new file; default: ``NAME.corrected.SUFFIX`` beside the old one.
         label: the label column, if several columns hold the same labels.
-        split: the split of the diagnosis that a table in memory was.
+        split: the split of the diagnosis that a table in memory was; ``also[0]`` for the first of ``data.also``.
         allow_many: change more than a tenth of the labels, or all of a class.
         measure: the recipe to train with, whose training file is ``data``; True for the ``recipe.yaml`` beside the corrections.
+        labels: label of the file -> class, as it was diagnosed; by default, and with ``measure``, that of the recipe.
         overwrite, listener: with ``measure``, replace an earlier measurement; and as for ``train``.
 
     Returns:
-        ``AppliedCorrections`` for a path; with ``measure`` an ``AblationResult``: ``variants``, ``comparisons``, ``counts``,
-        ``notes``, ``corrected``. A DataFrame for a DataFrame, a list of dicts for such a list, else a dict of columns.
+        ``AppliedCorrections`` for a path; with ``measure`` an ``AblationResult``. For a table in memory one of its kind.
 
-    Raises:
-        DataError: a correction does not fit the data, or they are many.
-        OutputError: the output exists, or is the old file.
+    Raises DataError for corrections that do not fit the data or are many, and OutputError if the output exists.
 
     Example::
 
@@ -67,21 +68,35 @@ def apply(
         measured = partial(run_ablation, output=target, column=label, allow_many=allow_many, overwrite=overwrite)
         with listener_here(listener) as shown:
             return measured(recipe, rows, path, listener=shown)
+    own = labels_beside(corrections, data, split) if labels is None else read_label_map(labels)
     if isinstance(data, str | Path):
-        return apply_corrections(rows, Path(data), target, label, allow_many=allow_many)
+        return apply_corrections(rows, Path(data), target, label, allow_many=allow_many, labels=own)
     if output is not None:
         raise OutputError.one(str(output), "a table in memory is returned, not written.", "Write what apply() returns.")
-    return corrected_table(rows, data, label, split, allow_many=allow_many)
+    return corrected_table(rows, data, label, split, allow_many=allow_many, labels=own)
 
 
-def corrected_table(rows: Sequence[Correction], data: Any, label: str | None, split: str, *, allow_many: bool) -> Any:
+def labels_beside(corrections: object, data: object, split: str = "train") -> Mapping[str, Any]:
+    """Returns the map of labels that the recipe in the folder of the corrections has for this file; empty if there is none."""
+    folder = corrections.folder if isinstance(corrections, DataDiagnosis) else None
+    if isinstance(corrections, str | Path):
+        folder = Path(corrections).parent
+    if folder is None or not (folder / DIAGNOSIS_FILE).is_file() or not (folder / RESOLVED_RECIPE).is_file():
+        return {}
+    file = Path(data) if isinstance(data, str | Path) else None
+    return labels_of_file(load_recipe(folder / RESOLVED_RECIPE).recipe.data, file, split)
+
+
+def corrected_table(
+    rows: Sequence[Correction], data: Any, label: str | None, split: str, *, allow_many: bool, labels: Mapping[str, Any]
+) -> Any:
     """Returns the corrected copy of a table in memory. Raises DataError if no correction is of its split."""
     table = table_from_frame(data, IN_MEMORY)
-    own = [row for row in rows if row.split in ("", split)]
+    own = [row for row in rows if (row.source or row.split) in ("", split)]
     if rows and not own:
-        splits = listed(dict.fromkeys(row.split for row in rows))
+        splits = listed(dict.fromkeys(row.source or row.split for row in rows))
         raise DataError.one(IN_MEMORY, f"no correction is of the split {split}; they are of {splits}.", "Name it: split=NAME.")
-    return corrected(data, table.columns, checked_changes(own, table, label, allow_many=allow_many)[0])
+    return corrected(data, table.columns, checked_changes(own, table, label, allow_many=allow_many, labels=labels)[0])
 
 
 def measured_file(data: object) -> Path:
@@ -113,7 +128,7 @@ def recipe_beside(corrections: Path, overrides: Sequence[str] = ()) -> LoadedRec
         message = f"there is no {DEFAULT_RECIPE} in its folder."
         raise RecipeError.one(str(corrections), message, "Name the recipe to train with: --measure RECIPE.")
     loaded = load_recipe(recipe, overrides)
-    names = [loaded.recipe.data.file(split) for split in ("train", "validation", "test")]
+    names = [*(loaded.recipe.data.file(split) for split in ("train", "validation", "test")), *loaded.recipe.data.also]
     missing = [name for name in names if name is not None and is_file_name(name) and not locate(name, loaded.base).exists()]
     if missing:
         message = f"{', '.join(missing)} is not found from the current directory."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,12 @@ from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, metrics_of_outputs
 from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.given_labels import read_label_map
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Metric, RunResult
-from tunesmith.tasks.classification.predicted import text_columns
+from tunesmith.tasks.classification.label_reading import with_labels_of_run
+from tunesmith.tasks.classification.predicted import text_columns, with_joined_text
 from tunesmith.tasks.classification.predictor import Predictor, load_predictor
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.tasks.test_looks import with_look
@@ -36,6 +38,8 @@ from tunesmith.workflows.predict import columns_section
 if TYPE_CHECKING:
     from tunesmith.data.arrays import Array
 
+MAP_OPTIONS = "--labels '{LABEL: CLASS}', labels={...} in Python"
+
 
 def evaluate(
     target: str | Path | Run,
@@ -43,6 +47,7 @@ def evaluate(
     *,
     split_name: str = "test",
     columns: ColumnsSection | Mapping[str, Any] | None = None,
+    labels: str | Path | Mapping[Any, Any] | None = None,
     n_resamples: int = 10_000,
     listener: Listener = silent,
 ) -> RunResult:
@@ -55,6 +60,8 @@ def evaluate(
     Args:
         data: a table in memory, or the path of a file; of a folder or a hub data set the test split is read.
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
+        labels: label of the file -> class of the run, if the file is coded otherwise than the training files (see
+            ``recipe.given_labels``); empty if it holds the classes. By default the run's ``data.labels`` is used where it fits.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
 
@@ -62,35 +69,50 @@ def evaluate(
 
         tunesmith.evaluate("runs/tickets", frame).metric("macro_f1").value
     """
+    label_map = None if labels is None else read_label_map(labels)
     folder, table, name = folder_of(target), read_evaluated(data, listener), source_name(data)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
-    labels = predictor.config.labels
-    task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
+    classes = predictor.config.labels
+    task: TaskName = "regression" if classes.problem_type == REGRESSION else "classification"
     requested = columns_section(columns)
     grouped = {"group": requested.group or group_of_run(folder, table, listener)}
-    examples, unknown = labelled_rows(table, predictor, requested.model_copy(update=grouped), task, split_name, listener)
+    reading = LabelledReading(requested.model_copy(update=grouped), task, split_name, label_map)
+    examples, unknown = labelled_rows(table, predictor, reading, listener)
     listener(Event("phase", "predicting"))
     split = SplitMetrics(split_name, TASKS[task].metrics)
     result = RunResult(
         task=task,
         metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples))),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
-        data={
-            "source": name,
-            "labels": list(labels.names),
-            "rows": len(examples),
-            "rows_read": table.rows_read,
-            "dropped": examples.dropped,
-            "unknown_labels": dict(unknown),
-            "unknown_label_rows": len(examples) - int(known_rows(examples, labels).sum()),
-        },
+        data={"source": name, "rows_read": table.rows_read, **rows_record(examples, classes, unknown)},
     )
     return with_look(result, data, folder)
 
 
+def rows_record(examples: Examples, labels: Labels, unknown: Counter[str]) -> dict[str, Any]:
+    """Records the evaluated rows for the result: how many, those left out, and those with a label that training did not have."""
+    return {
+        "labels": list(labels.names),
+        "rows": len(examples),
+        "dropped": examples.dropped,
+        "unknown_labels": dict(unknown),
+        "unknown_label_rows": len(examples) - int(known_rows(examples, labels).sum()),
+    }
+
+
+@dataclass(frozen=True)
+class LabelledReading:
+    """How labelled rows are read: the requested columns, the task, the name of the split, and a map of labels (or None)."""
+
+    columns: ColumnsSection
+    task: TaskName
+    split: str
+    label_map: Mapping[str, Any] | None = None
+
+
 def labelled_rows(
-    table: Table, predictor: Predictor, requested: ColumnsSection, task: str, split: str, listener: Listener
+    table: Table, predictor: Predictor, reading: LabelledReading, listener: Listener
 ) -> tuple[Examples, Counter[str]]:
     """Builds the rows of the table, with its labels in the notation of the run.
 
@@ -98,16 +120,18 @@ def labelled_rows(
         The rows; a label that the run does not have gets a further class id. And the number of rows with each such label.
     """
     trained, labels, separator = predictor.config.columns, predictor.config.labels, predictor.config.label_separator
+    table, requested = with_joined_text(table, predictor, reading.columns)
     text = text_columns(table, predictor, requested)
     known = columns_of_training(table, trained, requested).model_copy(update={"text": text.text, "pair": text.pair})
-    columns = detect_columns(table, task, known)
+    columns = detect_columns(table, reading.task, known)
     notes = replaced_columns(table, trained, requested, columns)
+    table = with_labels_of_run(table, columns, predictor.config, reading.label_map, notes)
     table = aligned(table, columns, labels, notes)
     for note in notes:
         listener(Event("note", note))
     unknown = unknown_labels(label_cells(table, columns), labels, separator)
     every = replace(labels, names=(*labels.names, *unknown))
-    examples = make_examples(table, columns, every, split, separator)
+    examples = make_examples(table, columns, every, reading.split, separator)
     if not known_rows(examples, labels).any():
         raise no_known_label(table, columns, labels, unknown)
     return examples, unknown
@@ -125,9 +149,9 @@ def known_rows(examples: Examples, labels: Labels) -> Array:
 def no_known_label(table: Table, columns: Columns, labels: Labels, unknown: Counter[str]) -> InputError:
     """Returns the error about a file without any label of the run, with both sets of labels."""
     shown, column = listed((f"{name} ({count})" for name, count in unknown.items()), 5), listed(columns.label)
-    remedy = "Name the right column with --label, or columns={'label': NAME} in Python."
+    remedy = f"Name the right column: --label, columns={{'label': NAME}} in Python. Or say what the labels mean: {MAP_OPTIONS}."
     if all(map(is_whole, unknown)) != all(map(is_whole, labels.names)):
-        remedy = "One has class numbers and the other names, and no file gives their order: write the labels as in training."
+        remedy = f"One has class numbers and the other names, and no file gives their order. Say it: {MAP_OPTIONS}."
     message = f"no row of the column {column} has a label of the run: it holds {shown}; those of the run are"
     return DataError.one(table.source, f"{message} {listed(labels.names, 20)}.", remedy)
 

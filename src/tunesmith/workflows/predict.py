@@ -25,6 +25,7 @@ from tunesmith.data.readers.plain_cells import whole_text
 from tunesmith.data.readers.plain_texts import is_plain_text
 from tunesmith.data.readers.read import find_format, parse_table
 from tunesmith.data.table import Examples, Table
+from tunesmith.data.template import Template
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
@@ -32,8 +33,8 @@ from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.words import threshold_words
 from tunesmith.results import finite
-from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns
-from tunesmith.tasks.classification.predictor import load_predictor
+from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns, with_joined_text
+from tunesmith.tasks.classification.predictor import CONFIG, PredictorConfig, load_predictor
 from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -180,16 +181,17 @@ def predict(
         raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     if path is not None:
         require_file_place(path, data)
-    table = read_texts(data, listener)
+    table = read_texts(data, listener, joined_columns(target))
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
-    given = columns_section(columns)
+    own = list(table.columns)
+    table, given = with_joined_text(table, predictor, columns_section(columns))
     text = text_columns(table, predictor, given)
     for note in replaced_columns(table, {**predictor.config.columns, "label": None}, given, text):
         listener(Event("note", note))
     for note in threshold_words(predictor.config.thresholds, predictor.config.labels.names):
         listener(Event("note", note))
-    examples = make_examples(table, text, None, "predict", others={name: name for name in table.columns})
+    examples = make_examples(table, text, None, "predict", others={name: name for name in own})
     listener(Event("phase", "predicting"))
     rows = predict_rows(predictor, examples.texts, examples.pairs)
     predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
@@ -218,22 +220,41 @@ def prediction_table(
     return PredictionTable(whole, labels, dropped, examples.row_ids if index is None else index[examples.row_ids], kept)
 
 
-def read_texts(data: object, listener: Listener) -> Table:
-    """Reads a table of texts: rows, a text, a text stream, or a file of plain text, which is read as a stream is."""
+def joined_columns(target: str | Path | Run) -> tuple[str, ...]:
+    """Returns the columns that a run joins to its texts (``data.template``); empty if it joins none, or is no finished run."""
+    folder = folder_of(target) / "model"
+    if not (folder / CONFIG).is_file():
+        return ()
+    template = PredictorConfig.load(folder).template
+    return () if template is None else Template.parse(template).names
+
+
+def read_texts(data: object, listener: Listener, names: Sequence[str] = ()) -> Table:
+    """Reads a table of texts: rows, a text, a text stream, or a file of plain text, which is read as a stream is.
+
+    Args:
+        names: columns that the header of a csv has, if it is to be known by them.
+    """
     if isinstance(data, io.TextIOBase):
-        return noted(table_from_lines(data.read(), "standard input"), listener)
+        return noted(table_from_lines(data.read(), "standard input", names), listener)
     if isinstance(data, str | Path) and is_plain_text(data) and Path(data).is_file():
         payload = read_payload(Path(data), str(data))
         is_table = find_format(payload) is not None
-        table = parse_table(payload) if is_table else table_from_lines(decode(payload, None).text, payload.name)
+        table = parse_table(payload) if is_table else table_from_lines(decode(payload, None).text, payload.name, names)
         return noted(table, listener)
     return read_rows_or_text(data, listener)
 
 
-def has_header(first: str, rest: Sequence[str]) -> bool:
-    """Tells whether piped lines are csv: the first names a text column, alone only if no other line has two cells."""
+def has_header(first: str, rest: Sequence[str], names: Sequence[str] = ()) -> bool:
+    """Tells whether piped lines are csv: the first names a text column, alone only if no other line has two cells.
+
+    Args:
+        names: columns that together make a header, too.
+    """
     with any_field_size():
         header = next(csv.reader([first]))
+        if names and {*names} <= {name.strip() for name in header}:
+            return True
         is_named = any(name.strip().lower() in {"text", "message", "sentence"} for name in header)
         return is_named and (len(header) > 1 or (bool(rest) and all(len(row) < 2 for row in csv.reader(rest))))
 
@@ -245,11 +266,12 @@ def columns_section(columns: ColumnsSection | Mapping[str, Any] | None) -> Colum
     return recipe_from_mapping({"data": {"train": IN_MEMORY, "columns": dict(columns or {})}}, "columns").data.columns
 
 
-def table_from_lines(text: str, source: str) -> Table:
+def table_from_lines(text: str, source: str, names: Sequence[str] = ()) -> Table:
     """Reads a table from text: JSON lines, csv with a header that names a text column, or else one text a line.
 
     Args:
         source: names the text in messages and results.
+        names: see ``has_header``.
     """
     text = text.removeprefix("\ufeff")
     lines = split_lines(text)
@@ -270,7 +292,7 @@ def table_from_lines(text: str, source: str) -> Table:
             if not isinstance(objects[-1], dict):
                 raise DataError.one(f"{source}:{number}", "this line is no JSON object.")
         return table_from_frame(objects, source)
-    if has_header(first, lines[1:]):
+    if has_header(first, lines[1:], names):
         payload = Payload(source, whole_text(text).encode(), ".csv", "")
         return read_delimited(payload, ",", header=True)
     return table_from_frame({"text": lines}, source)

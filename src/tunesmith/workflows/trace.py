@@ -30,12 +30,13 @@ def trace(
     """Traces one row through the stages.
 
     Args:
-        row: its ``row_id``: the 0-based position in the source file of that split.
+        row: its ``row_id``: the 0-based position in the source file of that split; rows of ``data.also`` follow those of train.
         run: a finished run of this recipe; without one the stages end at the tokens.
         frames: split name -> table in memory, in place of the recipe's files.
 
     Returns:
-        ``raw`` (column -> cell), ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
+        ``source`` (of several concatenated files: also ``source_row_id`` and ``line``), ``raw`` (column -> cell),
+        ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
         ``tokens`` [{text, id, mask}] and, with a run, ``prediction`` and ``shares`` (metric -> value with the row minus
         value without it, on the row's split).
 
@@ -48,8 +49,11 @@ def trace(
     examples = splits.named().get(split)
     if examples is None:
         raise InputError.one("--split", f"the recipe has no split {split!r}.", f"It has {', '.join(splits.named())}.")
-    stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source}
-    stages["raw"] = raw_cells(source_table(loaded, examples, frames or {}), row)
+    place = examples.row_of_file(row)
+    in_file = {"source": examples.source} if place is None else place.columns
+    stages: dict[str, Any] = {"row_id": row, "split": split, **in_file}
+    table = source_table(loaded, str(stages["source"]), frames or {})
+    stages["raw"] = raw_cells(table, row if place is None else place.row_id)
     if row not in examples.row_ids:
         return {**stages, "dropped": why_absent(examples, splits, row)}
     position = examples.row_ids.index(row)
@@ -63,12 +67,12 @@ def trace(
     return stages
 
 
-def source_table(loaded: LoadedRecipe, examples: Examples, frames: Mapping[str, Any]) -> Table:
-    """Reads the uninterpreted rows of a split's source: a file, or the table in memory that has its name."""
-    if examples.source in frames:
-        return table_from_frame(frames[examples.source], examples.source)
+def source_table(loaded: LoadedRecipe, source: str, frames: Mapping[str, Any]) -> Table:
+    """Reads the uninterpreted rows of a source: a file, or the table in memory that has its name."""
+    if source in frames:
+        return table_from_frame(frames[source], source)
     data = loaded.recipe.data
-    return read_table(examples.source, header=data.header, encoding=data.encoding, base=loaded.base)
+    return read_table(source, header=data.header, encoding=data.encoding, base=loaded.base)
 
 
 def raw_cells(table: Table, row: int) -> dict[str, Any]:

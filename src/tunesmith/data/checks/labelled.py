@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -290,3 +290,15 @@ CHECKS: tuple[Callable[[Rows], Iterator[Finding]], ...] = (
     check_damage,
     check_length,
 )
+
+
+def with_files(findings: Iterable[Finding], splits: Iterable[Examples | None]) -> list[Finding]:
+    """Names the file and the line of each row of the findings, in splits whose rows are those of several files."""
+    parts = {rows.split: rows for rows in splits if rows is not None and rows.files}
+
+    def named(row: dict[str, Any]) -> dict[str, Any]:
+        rows = parts.get(str(row.get("split")))
+        place = None if rows is None or "row_id" not in row else rows.row_of_file(row["row_id"])
+        return row if place is None else {**row, **place.columns}
+
+    return [replace(finding, rows=tuple(map(named, finding.rows))) if parts else finding for finding in findings]

@@ -7,16 +7,15 @@ import gzip
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import clip, listed, plural
-from tunesmith.data.corrections.corrections_csv import RELABEL, REMOVE, Correction
-from tunesmith.data.labelled.labels import class_name, marker, notation_key
+from tunesmith.data.cells import clip, listed
+from tunesmith.data.corrections.changes import LabelChanges, find_changes, require_few
+from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.readers.declared_classes import classes_of_metadata
 from tunesmith.data.readers.dialect import find_delimiter, is_blank
 from tunesmith.data.readers.encoding import decode, has_mark
@@ -28,13 +27,10 @@ from tunesmith.data.readers.read import column_cells, parse_table
 from tunesmith.data.readers.written import as_written, quoted_if_new
 from tunesmith.data.table import Table
 from tunesmith.disk import require_file_place, whole_file
-from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
+from tunesmith.errors import DataError, OutputError, TunesmithError
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
 """A line with its end."""
-SHOWN_ROWS = 5
-MANY = 0.1
-"""Share of the labels that may be changed without being told to: so many wrong labels are rare, a wrong diagnosis is not."""
 EXISTS = "the file exists; corrected rows are only written to a new one."
 QUOTINGS = (csv.QUOTE_NONE, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
 
@@ -48,15 +44,6 @@ class AppliedCorrections:
     n_removed: int
     n_rows: int
     n_of_other_files: int
-
-
-@dataclass(frozen=True)
-class LabelChanges:
-    """The new label cells and the removed rows, both by row id."""
-
-    column: str
-    labels: Mapping[int, Any]
-    removed: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -87,12 +74,14 @@ def apply_corrections(
     column: str | None = None,
     *,
     allow_many: bool = False,
+    labels: Mapping[str, Any] | None = None,
 ) -> AppliedCorrections:
     """Writes the corrected data to ``output``, or beside the old file as ``NAME.corrected.SUFFIX``.
 
     Args:
         column: the label column; None finds it by the given labels of the corrections.
         allow_many: changes more than ``MANY`` of the labels, or every label of a class, as well.
+        labels: the map by which the corrections' classes were made of the labels in the file (``data.labels``).
 
     Raises:
         DataError: a correction does not fit the file: another file's hash, a missing row, another given label; or they are many.
@@ -100,7 +89,7 @@ def apply_corrections(
     """
     target = output_path(data, output)
     require_free(target)
-    return write_corrected(correct_file(corrections, data, target, column, allow_many=allow_many))
+    return write_corrected(correct_file(corrections, data, target, column, allow_many=allow_many, labels=labels))
 
 
 def output_path(data: Path, output: Path | None) -> Path:
@@ -119,12 +108,18 @@ def require_free(target: Path) -> None:
 
 
 def correct_file(
-    corrections: Sequence[Correction], data: Path, target: Path, column: str | None = None, *, allow_many: bool = False
+    corrections: Sequence[Correction],
+    data: Path,
+    target: Path,
+    column: str | None = None,
+    *,
+    allow_many: bool = False,
+    labels: Mapping[str, Any] | None = None,
 ) -> CorrectedFile:
     """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
-    changes, n_of_other_files = checked_changes(corrections, table, column, allow_many=allow_many)
+    changes, n_of_other_files = checked_changes(corrections, table, column, allow_many=allow_many, labels=labels)
     suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
     if suffix not in WRITERS:
         raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
@@ -136,7 +131,12 @@ def correct_file(
 
 
 def checked_changes(
-    corrections: Sequence[Correction], table: Table, column: str | None = None, *, allow_many: bool = False
+    corrections: Sequence[Correction],
+    table: Table,
+    column: str | None = None,
+    *,
+    allow_many: bool = False,
+    labels: Mapping[str, Any] | None = None,
 ) -> tuple[LabelChanges, int]:
     """Computes the changes of a table, and counts the corrections that were made for other files.
 
@@ -149,7 +149,7 @@ def checked_changes(
         other = corrections[0].source_sha256[:12]
         message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
         raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
-    changes = find_changes(own, table, column)
+    changes = find_changes(own, table, column, labels or {})
     if not allow_many:
         require_few(changes, table)
     return changes, len(corrections) - len(own)
@@ -172,104 +172,6 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
 def same_cells(first: Sequence[Any], second: Sequence[Any]) -> bool:
     """Returns whether two columns hold the same cells; NaN equals NaN."""
     return len(first) == len(second) and all(a == b or (a != a and b != b) for a, b in zip(first, second, strict=True))
-
-
-def find_changes(corrections: Sequence[Correction], table: Table, column: str | None) -> LabelChanges:
-    """Computes the changes of the table. Raises DataError with the first corrections that do not fit."""
-    twice = [row_id for row_id, n in Counter(c.row_id for c in corrections).items() if n > 1]
-    if twice:
-        raise DataError.one(
-            table.source, f"{plural(len(twice), 'row', 'is', 'are')} corrected twice: {listed(map(str, twice), SHOWN_ROWS)}."
-        )
-    position = {row_id: i for i, row_id in enumerate(table.row_ids)}
-    absent = [c.row_id for c in corrections if c.row_id not in position]
-    if absent:
-        shown = listed(map(str, absent), SHOWN_ROWS)
-        message = f"{plural(len(absent), 'correction', 'names', 'name')} rows that the file does not have: {shown}."
-        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed.")
-    if column is not None and column not in table.columns:
-        raise DataError.one(table.source, f"There is no column {column!r}, only {listed(table.columns)}.")
-    names = [column] if column is not None else list(table.columns)
-    misfits = {name: [c for c in corrections if not fits(table.columns[name][position[c.row_id]], c.given)] for name in names}
-    fitting = [name for name in names if not misfits[name]]
-    if len(fitting) > 1:
-        message = f"The columns {listed(fitting)} both hold the given labels of the corrections."
-        raise DataError.one(table.source, message, "Name the label column.")
-    if not fitting:
-        raise misfit_error(table, misfits, position, len(corrections))
-    cells = table.columns[fitting[0]]
-    labelled = next((cell for cell in cells if marker(cell) is None), None)
-    old = {c.row_id: cells[position[c.row_id]] for c in corrections}
-    models = {row_id: cell if marker(cell) is None else labelled for row_id, cell in old.items()}
-    relabelled = {c.row_id: like_cell(models[c.row_id], c.proposed) for c in corrections if c.action == RELABEL}
-    return LabelChanges(fitting[0], relabelled, frozenset(c.row_id for c in corrections if c.action == REMOVE))
-
-
-def require_few(changes: LabelChanges, table: Table) -> None:
-    """Raises DataError if more than ``MANY`` of the labels, or all labels of a class, would be changed or removed.
-
-    Rows that had no label are not counted: nothing of them is lost.
-    """
-    old = {i: cell_labels(cell) for i, cell in zip(table.row_ids, table.columns[changes.column], strict=True)}
-    are_lists = any(isinstance(cell, list | tuple) for cell in table.columns[changes.column])
-    new = {i: cell_labels(str(cell).split(", ") if are_lists else cell) for i, cell in changes.labels.items()}
-    new |= dict.fromkeys(changes.removed, frozenset())
-    classes = Counter(label for labels in old.values() for label in labels)
-    lost = Counter(label for i, labels in new.items() for label in old[i] - labels)
-    n_lost, n_labels = sum(bool(old[i]) and labels != old[i] for i, labels in new.items()), sum(map(bool, old.values()))
-    whole = [label for label, n in lost.items() if n == classes[label]]
-    if n_lost > MANY * n_labels:
-        share = f"({n_lost / n_labels:.0%}; up to {MANY:.0%} is usual)"
-        message = f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} {share}."
-    elif whole:
-        message = f"the corrections change every label of the class {clip(whole[0])}."
-    else:
-        return
-    raise DataError.one(table.source, message, "Look through them on the review page first; --allow-many applies them all.")
-
-
-def cell_label(cell: object) -> str:
-    """Writes a cell as in a corrections file: the class name; several joined by commas; empty if unlabelled."""
-    if isinstance(cell, list | tuple):
-        return ", ".join(map(class_name, cell))
-    return "" if marker(cell) is not None else class_name(cell)
-
-
-def cell_labels(cell: object) -> frozenset[str]:
-    """Returns the class names of a cell, of which a list may have several; none if it is unlabelled."""
-    return frozenset(filter(None, map(class_name, cell) if isinstance(cell, list | tuple) else [cell_label(cell)]))
-
-
-def fits(cell: object, given: str) -> bool:
-    """Returns whether a cell holds the given label; an empty label fits an empty cell and the -1 of unlabelled rows."""
-    label = cell_label(cell)
-    is_same = given in (label, class_name(cell)) or (label != "" and notation_key(label) == notation_key(given))
-    return is_same or (not given and label == "-1")
-
-
-def like_cell(cell: object, proposed: str) -> bool | float | str:
-    """Converts the proposed label to the type of a cell."""
-    for kind in (bool, int, float):
-        if isinstance(cell, kind):
-            return proposed.lower() in ("true", "1") if kind is bool else kind(float(proposed))
-    return proposed
-
-
-def misfit_error(table: Table, misfits: Mapping[str, list[Correction]], position: Mapping[int, int], n: int) -> DataError:
-    """Makes the error about the column that the fewest of the ``n`` corrections do not fit, with the first of these.
-
-    Of several such columns it is the one that most often holds a proposed label.
-    """
-    known = {c.proposed for corrections in misfits.values() for c in corrections}
-    in_column = {name: sum(cell_label(cell) in known for cell in table.columns[name]) for name in misfits}
-    nearest = min(misfits, key=lambda name: (len(misfits[name]), -in_column[name]))
-    problems = []
-    for c in misfits[nearest][:SHOWN_ROWS]:
-        i = position[c.row_id]
-        expected = f"{nearest} is {cell_label(table.columns[nearest][i])!r}, the correction expects {c.given!r}."
-        problems.append(Problem("data", f"{table.source}, {table.place(i)}", expected))
-    message = f"{len(misfits[nearest])} of {plural(n, 'correction', 'does', 'do')} not fit the labels in the file."
-    return DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
 
 
 def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> bytes:

@@ -16,6 +16,8 @@ from tunesmith.disk import whole_file
 from tunesmith.errors import DataError, Problem
 
 COLUMNS = ("row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256")
+SOURCE = "source"
+"""A further column, where a diagnosis is of several files."""
 NEEDED = ("row_id", "given", "proposed")
 RELABEL, REMOVE = "relabel", "remove"
 SEPARATOR = "|"
@@ -33,6 +35,7 @@ class Correction:
         diagnoses: the diagnoses that flag the row.
         action: ``relabel`` to ``proposed``, or ``remove``.
         source_sha256: hash of the file the correction was made for; empty if unknown.
+        source: its name, where a diagnosis is of several files.
     """
 
     row_id: int
@@ -44,15 +47,17 @@ class Correction:
     reason: str = ""
     action: str = RELABEL
     source_sha256: str = ""
+    source: str = ""
 
 
 def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
-    """Writes the file, whole or not at all."""
+    """Writes the file, whole or not at all; with the names of the files only where there are several."""
+    columns = (*COLUMNS, SOURCE) if any(c.source for c in corrections) else COLUMNS
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
-        out.write(csv_line(COLUMNS))
+        out.write(csv_line(columns))
         for c in corrections:
             cells = asdict(c) | {"score": f"{c.score:.6g}", "diagnoses": SEPARATOR.join(c.diagnoses)}
-            out.write(csv_line(cells[name] for name in COLUMNS))
+            out.write(csv_line(cells[name] for name in columns))
 
 
 def read_corrections(path: Path) -> list[Correction]:
@@ -73,9 +78,9 @@ def corrections_of(table: Table) -> list[Correction]:
         raise DataError.one(table.source, message, "Give a corrections.csv that a diagnosis or its review page wrote.")
     problems: list[Problem] = []
     corrections = [read_correction(table, i, problems) for i in range(len(table))]
-    seen: dict[tuple[int, str], int] = {}  # rows of different files may have the same number
+    seen: dict[tuple[int, str, str], int] = {}  # rows of different files may have the same number
     for i, correction in enumerate(corrections):
-        if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256), i) != i:
+        if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256, correction.source), i) != i:
             problems.append(
                 Problem("data", f"{table.source}, {table.place(i)}", f"corrects row {correction.row_id} a second time.")
             )
@@ -86,7 +91,7 @@ def corrections_of(table: Table) -> list[Correction]:
 
 def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction | None:
     """Reads one row; if it is not a correction, returns None and adds a problem."""
-    given = {name: table.columns[name][i] if name in table.columns else None for name in COLUMNS}
+    given = {name: table.columns[name][i] if name in table.columns else None for name in (*COLUMNS, SOURCE)}
     cells = {name: "" if cell is None else unescape_formula(str(cell).strip()) for name, cell in given.items()}
     action = cells["action"] or (RELABEL if cells["proposed"] else REMOVE)
     wrong = None
@@ -102,6 +107,6 @@ def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", wrong))
         return None
     diagnoses = tuple(filter(None, cells["diagnoses"].split(SEPARATOR)))
-    texts = {name: cells[name] for name in ("split", "given", "proposed", "reason", "source_sha256")}
+    texts = {name: cells[name] for name in ("split", "given", "proposed", "reason", "source_sha256", "source")}
     score = float(cells["score"] or 0)
     return Correction(row_id=int(cells["row_id"]), score=score, diagnoses=diagnoses, action=action, **texts)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.checks.labelled import check_rows, label_counts
+from tunesmith.data.checks.labelled import check_rows, label_counts, with_files
 from tunesmith.data.columns import detect_columns, find_column
+from tunesmith.data.labelled.also import also_key, append_files, read_also
 from tunesmith.data.labelled.class_numbers import align_class_numbers, class_order
 from tunesmith.data.labelled.label_forms import plain_labels, vector_names
+from tunesmith.data.labelled.label_map import LabelReading, map_tables
 from tunesmith.data.labelled.label_notes import label_notes, totals_note, unknown_word
 from tunesmith.data.labelled.labels import (
     MULTI,
@@ -33,9 +35,10 @@ from tunesmith.data.readers.annotation_files import reject_other_tasks, reject_u
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, split_examples, take_shares
-from tunesmith.data.table import Columns, Examples, Labels, Table
+from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
+from tunesmith.data.template import with_template
 from tunesmith.errors import DataError, NoLabels, Problem
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.sections import ColumnsSection, Recipe
 from tunesmith.recipe.suggest import closest
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.results import Finding
@@ -81,11 +84,11 @@ def load_labelled_data(
         raise NoLabels(recipe.task, settings.commands)
     frames, others = frames or {}, others or {}
     notes, searched = list[str](), SearchedTexts()
-    tables = read_splits(recipe.data, base, frames, notes)
-    for table in tables.values():
-        notes.extend(f"{table.source}: {note}" for note in table.notes)
-    requested = {split for split in SPLITS if split in frames or recipe.data.file(split) is not None}
-    columns = map_columns(tables, recipe, requested, notes)
+    tables = read_tables(recipe, base, frames, notes)
+    recipe = with_text_of_template(recipe)
+    columns = map_columns(tables, recipe, frames, notes)
+    mapped = map_labels(tables, columns, recipe, notes)
+    append_files(tables, columns, mapped, recipe, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
@@ -98,12 +101,52 @@ def load_labelled_data(
         labels,
         columns["train"],
         notes=tuple(notes),
-        findings=tuple(check_rows(train, validation, test, labels, searched)),
+        findings=tuple(with_files(check_rows(train, validation, test, labels, searched), (train, validation, test))),
     )
 
 
-def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], notes: list[str]) -> dict[str, Columns]:
-    """Detects the columns of each table. Divides train by its split column and drops unlabelled splits, in place."""
+def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
+    """Reads the tables of the splits, and of further training files by ``also_key``, with the column that the template joins."""
+    data = recipe.data
+    of_splits = {name: frame for name, frame in frames.items() if name not in map(also_key, range(len(data.also)))}
+    problems: list[Problem] = []
+    tables = collect(problems, partial(read_splits, data, base, of_splits, notes)) or {}
+    tables |= collect(problems, partial(read_also, data, base, frames, notes)) or {}
+    for key, table in tables.items():
+        notes.extend(f"{table.source}: {note}" for note in table.notes)
+        if data.template is not None:
+            tables[key] = collect(problems, partial(with_template, table, data.template)) or table
+    if problems:
+        raise DataError(problems)
+    return tables
+
+
+def with_text_of_template(recipe: Recipe) -> Recipe:
+    """Returns the recipe whose text column is the one that ``data.template`` makes, if it has a template."""
+    if recipe.data.template is None:
+        return recipe
+    columns = recipe.data.columns.model_copy(update={"text": recipe.data.template})
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"columns": columns})})
+
+
+def map_labels(tables: dict[str, Table], columns: Mapping[str, Columns], recipe: Recipe, notes: list[str]) -> frozenset[str]:
+    """Maps the labels of all tables by ``data.labels``, in place; returns the tables that have a map."""
+    data = recipe.data
+    if not data.labels:
+        return frozenset()
+    names = {key: (key, data.file(key) or data.train) if key in SPLITS else (key,) for key in tables}
+    names |= {key: (key, source) for i, source in enumerate(data.also) if (key := also_key(i)) in tables}
+    reading = LabelReading(data.labels, data.label_separator, data.keep_null_labels)
+    return map_tables(tables, columns, names, reading, notes)
+
+
+def map_columns(tables: dict[str, Table], recipe: Recipe, frames: Container[str], notes: list[str]) -> dict[str, Columns]:
+    """Detects the columns of each table. Divides train by its split column and drops unlabelled splits, in place.
+
+    Args:
+        frames: the tables that are in memory; they and the files of the recipe stay even without labels.
+    """
+    requested = {key for key in tables if key in frames or key not in SPLITS or recipe.data.file(key) is not None}
     if recipe.data.columns.text is None and recipe.data.columns.label is None:
         reject_other_tasks(tables["train"])
     ours = detect_columns(tables["train"], recipe.task, recipe.data.columns)
@@ -122,7 +165,7 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
         if not absent:
             columns[split] = without_missing_columns(ours, table, notes)
             continue
-        own = collect(problems, partial(detect_columns, table, recipe.task, recipe.data.columns))
+        own = collect(problems, partial(detect_columns, table, recipe.task, given_columns(table, split, recipe)))
         if own is None:
             continue
         mapped = ", ".join(f"{part} {getattr(own, part)!r}" for part in ("text", "pair") if getattr(own, part))
@@ -135,6 +178,19 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
         raise DataError(problems)
     notes.extend(note for split, table in tables.items() for note in totals_note(table, columns[split]))
     return columns
+
+
+def given_columns(table: Table, key: str, recipe: Recipe) -> ColumnsSection:
+    """Returns the recipe's columns, which a further file has only if it has all of them; that of the template is always there."""
+    given = recipe.data.columns
+    names = [
+        name
+        for value in given.model_dump(exclude_none=True).values()
+        for name in (value if not isinstance(value, str) else [value])
+    ]
+    if key in SPLITS or all(find_column(table, name) is not None for name in names):
+        return given
+    return ColumnsSection(text=recipe.data.template)
 
 
 def without_missing_columns(columns: Columns, table: Table, notes: list[str]) -> Columns:
@@ -251,11 +307,11 @@ def data_record(data: LabelledData) -> dict[str, Any]:
     for name, rows in data.named().items():
         dropped = [row for row in rows.bad_rows if row.dropped]
         special = {
-            "dropped_rows": [{"row_id": row.row_id, "line": row.line, "reason": row.reason} for row in dropped[:20]],
+            "dropped_rows": [dropped_record(rows, row) for row in dropped[:20]],
             "label_counts": label_counts(rows, data.labels),
             "labels_per_row": float(np.mean([sum(row) for row in rows.labels])) if data.labels.problem_type == MULTI else None,
         }
-        splits[name] = split_record(rows, special)
+        splits[name] = split_record(rows, special | files_record(rows))
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
         "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
@@ -266,3 +322,19 @@ def data_record(data: LabelledData) -> dict[str, Any]:
         "notes": list(data.notes),
         "splits": splits,
     }
+
+
+def dropped_record(rows: Examples, row: BadRow) -> dict[str, Any]:
+    """Records a row that is not used: its id, its line and the reason; also its file where there are several."""
+    place = rows.row_of_file(row.row_id)
+    own = {} if place is None else {"source": place.file.source, "source_row_id": place.row_id}
+    return {"row_id": row.row_id, **own, "line": row.line, "reason": row.reason}
+
+
+def files_record(rows: Examples) -> dict[str, Any]:
+    """Records the files whose rows are concatenated, each with the row id of its first row; empty for one file."""
+    files = [
+        {"source": file.source, "sha256": file.sha256, "first_row": file.first_row, "rows_read": file.rows_read}
+        for file in rows.files
+    ]
+    return {"files": files} if files else {}

@@ -63,7 +63,7 @@ def make_examples(
         reasons = merged(reasons, label_reasons)
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
     bad_rows = list_bad_rows(table, reasons, unknown, () if labels is None else labels.names)
-    whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
+    whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256, files=table.files)
     cells = {name: table.columns[column] for name, column in (others or {}).items()}
     ids = None if columns.id is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[columns.id]]
     groups = None if columns.group is None else list(table.groups(columns.group, range(len(table))))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
+from tunesmith.data.concatenated import first_rows, following_note
 from tunesmith.data.pairs.class_names import align_classes, occurring_classes, require_one_coding, with_class_names
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
@@ -184,9 +183,7 @@ def read_also(reading: EmbeddingReading) -> list[EmbeddingRows]:
 def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
     """Concatenates rows of several files; class names that differ only in case are one. Raises DataError for other formats."""
     first = parts[0]
-    # Row ids of each file begin after those of the files before it, left-out rows included.
-    sizes = [max(part.rows_read, max(part.row_ids) + 1) for part in parts[:-1]]
-    placed = list(zip(np.cumsum([0, *sizes]).tolist(), parts, strict=True))
+    placed = list(zip(first_rows((part.rows_read, part.row_ids) for part in parts), parts, strict=True))
     for part in parts:
         if (part.format.kind, len(part.sides)) != (first.format.kind, len(first.sides)):
             message = f"{first.source} has {first.format.name} rows and these {part.format.name} rows; one table has one format."
@@ -195,7 +192,7 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
         require_one_coding([(part.source, part.classes) for part in parts], first.format)
     for offset, part in placed:
         if part is not first:
-            notes.append(f"{part.source}: its rows follow from row {offset:,} on.")
+            notes.append(following_note(part.source, offset))
     targets = [value for part in parts for value in part.target or ()]
     if first.format.kind in CLASS_KINDS:  # a class name is written as in the first file that has it
         names = {name.casefold(): name for name in first.classes}

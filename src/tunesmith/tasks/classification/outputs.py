@@ -12,7 +12,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled import load as labelled
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
-from tunesmith.data.table import Labels
+from tunesmith.data.table import Labels, file_columns
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.adapters.attach import (
     can_merge,
@@ -57,7 +57,9 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
         AdapterBase.of(session.data.source).save(folder)
     save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label)}
-    PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts, session.data.recipe.data.label_separator).save(folder)
+    data = session.data.recipe.data
+    reading = data.label_separator, data.template, data.labels
+    PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts, *reading).save(folder)
     reloaded, rows = reload_classifier(folder), tokens.encoded.values()
     proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
     proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]
@@ -118,6 +120,7 @@ def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -
         columns["pair"] = [text[:TEXT_CHARACTERS] for text in examples.pairs]
     if examples.ids is not None:
         columns["id"] = list(examples.ids)
+    columns |= file_columns(examples)
     return columns
 
 

@@ -12,6 +12,7 @@ from tunesmith.data.columns import columns_of_training, detect_columns
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.table import Columns, Labels, Table
+from tunesmith.data.template import missing_columns, with_template
 from tunesmith.errors import DataError, InputError
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.tasks.classification.predictor import Predictor
@@ -82,7 +83,8 @@ def with_values(prediction: str | list[str], labels: Labels) -> Any:
 
 def predict_table(predictor: Predictor, table: Table) -> PredictedRows:
     """Predicts every row of a table. Raises DataError, which names the rows, if some have no text."""
-    columns = text_columns(table, predictor, ColumnsSection())
+    table, requested = with_joined_text(table, predictor, ColumnsSection())
+    columns = text_columns(table, predictor, requested)
     examples = make_examples(table, columns, None, "predict")
     dropped = [row for row in examples.bad_rows if row.dropped]
     if dropped:
@@ -93,6 +95,28 @@ def predict_table(predictor: Predictor, table: Table) -> PredictedRows:
         )
         raise DataError.one(table.source, message, "Leave them out, or fill in their texts.")
     return PredictedRows(predict_rows(predictor, examples.texts, examples.pairs), predictor.config.labels.values)
+
+
+def with_joined_text(table: Table, predictor: Predictor, requested: ColumnsSection) -> tuple[Table, ColumnsSection]:
+    """Joins the columns of a file as in training (``data.template``), unless another text column is requested.
+
+    Plain texts, which are a table of one column that the template does not name, are used as they are.
+
+    Raises DataError if the table lacks a column of the template.
+    """
+    template = predictor.config.template
+    if template is None or requested.text is not None:
+        return table, requested
+    absent = missing_columns(table, template)
+    if len(table.columns) == 1 and absent:
+        return table, requested
+    if absent:
+        message = (
+            f"There is no column {listed(map(repr, absent))}; the run joins its texts by data.template, {template!r}. "
+            f"The columns are {listed(table.columns)}."
+        )
+        raise DataError.one(table.source, message, "Name the column with the whole text: --text, or columns={'text': NAME}.")
+    return with_template(table, template), requested.model_copy(update={"text": template})
 
 
 def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) -> Columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from tunesmith.errors import InputError, ModelError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.recipe.tasks import TASKS
+from tunesmith.recipe.template import parse_template
 from tunesmith.report.words import MASKED
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT, require_finished
@@ -35,7 +36,7 @@ class PredictorConfig:
 
     Attributes:
         thresholds: see ``metrics.predictions.decide``; None for the default ones.
-        label_separator: the recipe's ``data.label_separator``.
+        label_separator, template, label_map: the recipe's ``data.label_separator``, ``data.template`` and ``data.labels``.
     """
 
     labels: Labels
@@ -43,12 +44,15 @@ class PredictorConfig:
     thresholds: list[float] | None
     columns: dict[str, Any]
     label_separator: str | None = None
+    template: str | None = None
+    label_map: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         plain = {
             "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
             "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
             "label_type": self.labels.value_type, "class_order": list(self.labels.order), "label_separator": self.label_separator,
+            "template": self.template, "label_map": self.label_map,
         }  # fmt: skip
         write_text(folder / CONFIG, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
@@ -72,6 +76,8 @@ class PredictorConfig:
             plain.get("thresholds"),
             plain["columns"],
             plain.get("label_separator"),
+            plain.get("template"),
+            plain.get("label_map") or {},
         )
 
 
@@ -96,6 +102,8 @@ class ConfigShape:
     label_type: Literal["str", "int", "float", "bool"] = "str"
     class_order: list[str] | None = None
     label_separator: str | None = None
+    template: str | None = None
+    label_map: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.problem_type not in (SINGLE, MULTI, REGRESSION):
@@ -103,6 +111,11 @@ class ConfigShape:
         n_thresholds = len(self.labels) if self.problem_type == MULTI else 1
         if self.max_length < 1 or (self.thresholds is not None and len(self.thresholds) != n_thresholds):
             raise ValueError("max_length is below 1, or the thresholds do not match the labels")
+        if self.template is not None:
+            parse_template(self.template)
+        maps = [value for value in (self.label_map or {}).values() if isinstance(value, dict)] or [self.label_map or {}]
+        if not all(name is None or isinstance(name, str | int | float) for classes in maps for name in classes.values()):
+            raise ValueError("label_map leads to something that is no class")
         for label in self.labels:
             try:
                 _ = Labels(self.problem_type, (label,), value_type=self.label_type).values

@@ -1,0 +1,97 @@
+"""Compares how files of one task write their classes, so that differently coded ones do not become a union of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith.data.cells import is_whole, listed, plural
+from tunesmith.data.labelled.class_numbers import other_notation, translation
+from tunesmith.data.labelled.label_notes import look
+from tunesmith.errors import DataError, InputError
+
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class FileClasses:
+    """The classes of one file.
+
+    Attributes:
+        names: those that its rows have.
+        order: the names in the order of their numbers, if the file gives it; else empty.
+        mapped: whether a map in the recipe gave them, so that they are what the user means.
+    """
+
+    source: str
+    names: frozenset[str]
+    order: Sequence[str] = ()
+    mapped: bool = False
+
+
+@dataclass(frozen=True)
+class SharedCoding:
+    """How each of several files is read so that all have the classes of the first.
+
+    Attributes:
+        renamed: for each file label -> class; empty if nothing is renamed.
+        notes: sentences for the user.
+    """
+
+    renamed: tuple[Mapping[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def shared_coding(files: Sequence[FileClasses]) -> SharedCoding:
+    """Aligns the classes of further training files with those of the first.
+
+    Numbers are read as the names that a file declares for them, 0 and 1 as truth values, decimal commas as points. A file that
+    adds classes to others that it shares is noted. Files of pairs, texts and tables are compared in the same way.
+
+    Raises DataError for a file that shares no class with those before it, unless a map in the recipe gave its classes.
+    """
+    ours, order = files[0].names, tuple(files[0].order)
+    renamed: list[Mapping[str, str]] = [{}]
+    notes = []
+    for file in files[1:]:
+        own = {} if file.names <= ours else alignment(file, ours, order)
+        names = frozenset(own.get(name, name) for name in file.names)
+        if not names & ours and names and ours and not file.mapped:
+            raise other_coding(files[0].source, ours, file)
+        if own:
+            shown = listed((f"{old} is {new}" for old, new in own.items()), SHOWN)
+            notes.append(
+                f"{file.source}: its classes are written in another way than in {files[0].source}, and aligned: {shown}."
+            )
+        if names - ours:
+            added = listed(sorted(names - ours), SHOWN)
+            notes.append(
+                f"{file.source} adds {plural(len(names - ours), 'class')} that {files[0].source} does not have: {added}."
+            )
+        renamed.append(own)
+        ours |= names
+    return SharedCoding(tuple(renamed), tuple(notes))
+
+
+def alignment(file: FileClasses, ours: frozenset[str], order: Sequence[str]) -> dict[str, str]:
+    """Returns label -> class of the files before, if numbers with known names or another notation explain every label."""
+    occurring = set(file.names)
+    own = translation(occurring, sorted(ours), tuple(order) or tuple(file.order)) or other_notation(occurring, sorted(ours))
+    return {old: own[old] for old in sorted(occurring) if own.get(old, old) != old}
+
+
+def other_coding(source: str, ours: Collection[str], file: FileClasses) -> InputError:
+    """Returns the error about two files without a common class, with an example of ``data.labels``."""
+    theirs = sorted(file.names)
+    message = f"None of its classes ({listed(theirs, SHOWN)}) is one of {source} ({listed(sorted(ours), SHOWN)})."
+    if all(map(is_whole, file.names)) != all(map(is_whole, ours)):
+        message += " One has numbers and the other names, and no file says which number is which name."
+    alike = {look(name): name for name in sorted(ours)}
+    guesses = [alike.get(look(label)) or (sorted(ours)[i] if i < len(ours) else "null") for i, label in enumerate(theirs)]
+    example = ", ".join(f"{label}: {guess}" for label, guess in zip(theirs[:3], guesses, strict=False))
+    dots = ", ..." if len(theirs) > 3 else ""
+    remedy = (
+        f"Say what they mean, for example data.labels: {{{file.source}: {{{example}{dots}}}}} (check each), or write the classes "
+        "in the same way. To keep them as further classes, map each to itself."
+    )
+    return DataError.one(file.source, message, remedy)
