@@ -74,6 +74,20 @@ def split_list(option: str, text: str) -> list[str]:
     return [item.strip() for item in items or [""]]
 
 
+def parse_map(option: str, text: str) -> dict[str, str]:
+    """Parses a map of texts from YAML, ``{0: negative, 1: positive}``, words as written. Raises UsageError for anything else."""
+    from tunesmith.recipe.source import parse as parse_yaml
+
+    parsed = parse_yaml(text)
+    if parsed.faults:
+        raise UsageError.one("", f"{option} {text}: {parsed.faults[0].message}.", parsed.faults[0].remedy)
+    if not isinstance(parsed.value, dict) or any(isinstance(value, dict | list) for value in parsed.value.values()):
+        raise UsageError.one(
+            "", f"{option} {text}: a map was expected.", f"Write for instance {option} '{{0: negative, 1: positive}}'."
+        )
+    return {str(key): parsed.written.get((key,), str(value)) for key, value in parsed.value.items()}
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
     import difflib

@@ -1,7 +1,6 @@
 """Declares the recipe: one frozen section per concern, each option once.
 
-The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upstream's options keep their name, meaning and unit.
-"""
+The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upstream's options keep name, meaning and unit."""
 
 from __future__ import annotations
 
@@ -13,8 +12,7 @@ from tunesmith.recipe.section import Fraction, NotNegative, Section
 from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, SftSection
 
 TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
-AUTO = "auto"
-DEFAULT_EPOCHS = 3.0
+AUTO, DEFAULT_EPOCHS = "auto", 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
@@ -36,6 +34,8 @@ class ModelSection(Section):
     """Branch, tag or commit of a hub id."""
     trust_remote_code: bool = False
     """Run the Python code in the model's repository."""
+    tokenizer: str | None = None
+    """The tokenizer of a checkpoint without one, given like model.name. It is saved with the run's model."""
     new_tokens: list[str] = []
     """Tokens to add to a language model's tokenizer. Their embeddings start at the mean embedding and are trained."""
     rope_parameters: RopeSection | None = None
