@@ -92,8 +92,8 @@ def is_classifier(name: str) -> bool:
         return False
     if (folder / PEFT_SETTINGS).is_file():
         settings = adapter_settings(folder)
-        task, base = settings.get("task_type"), settings.get("base_model_name_or_path")
-        return task == CLASSIFIER_ADAPTER or (task is None and isinstance(base, str) and is_classifier(base))
+        head, base = settings.get("task_type"), settings.get("base_model_name_or_path")
+        return head == CLASSIFIER_ADAPTER or (head is None and isinstance(base, str) and is_classifier(base))
     return any(kind.endswith(CLASSIFIER) for kind in architectures(name))
 
 

@@ -83,17 +83,20 @@ def evaluate(
         task=task,
         metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener)),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
-        data={
-            "source": name,
-            "labels": list(predictor.config.labels.names),
-            "rows": len(examples),
-            "rows_read": table.rows_read,
-            "dropped": examples.dropped,
-            "unknown_labels": dict(unknown),
-            "unknown_label_rows": len(examples) - int(known_rows(examples, predictor.config.labels).sum()),
-        },
+        data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
     return with_look(result, data, folder)
+
+
+def rows_record(examples: Examples, labels: Labels, unknown: Counter[str]) -> dict[str, Any]:
+    """Returns the labels of the model and the counts of rows, measured and dropped, for result.json."""
+    return {
+        "labels": list(labels.names),
+        "rows": len(examples),
+        "dropped": examples.dropped,
+        "unknown_labels": dict(unknown),
+        "unknown_label_rows": len(examples) - int(known_rows(examples, labels).sum()),
+    }
 
 
 def labelled_rows(

@@ -197,9 +197,8 @@ def predict(
     predictor = with_named_classes(open_predictor(target, ModelSettings.of(labels, tokenizer), listener), listener)
     given = columns_section(columns)
     text = text_columns(table, predictor, given)
-    for note in replaced_columns(table, {**predictor.config.columns, "label": None}, given, text):
-        listener(Event("note", note))
-    for note in threshold_words(predictor.config.thresholds, predictor.config.labels.names):
+    notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
+    for note in [*notes, *threshold_words(predictor.config.thresholds, predictor.config.labels.names)]:
         listener(Event("note", note))
     note_columns(predictor, table, text, listener)
     examples = make_examples(table, text, None, "predict", others={name: name for name in table.columns})

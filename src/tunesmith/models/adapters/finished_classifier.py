@@ -139,6 +139,6 @@ def described(model: PreTrainedModel, source: ModelSource, config: PreTrainedCon
         message = f"its config has problem_type {problem} and {plural(n_outputs, 'output')}."
         raise ModelError.one(source.name, message, "Correct problem_type in config.json.")
     if problem == REGRESSION and n_outputs > 1:
-        raise ModelError.one(source.name, f"it predicts {n_outputs} numbers for each text; one was expected.")
+        raise ModelError.one(source.name, f"it predicts {plural(n_outputs, 'number')} for each text; one was expected.")
     names = ("score",) if problem == REGRESSION else names
     return FinishedClassifier(model, source, names, problem, config.problem_type is not None)
