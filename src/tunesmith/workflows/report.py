@@ -41,7 +41,7 @@ def report(
         runs: a run or its folder, or several.
         output: the file; default for the page of one run: ``report.html`` in its folder. Markdown and LaTeX need none.
         format: default: that of the output's suffix, else the page.
-        table: the form of a LaTeX table, see ``LatexOptions``: ``metrics``, ``caption``, ``label``, ``max_columns``, ``intervals``.
+        table: the form of a LaTeX table (``LatexOptions``): ``metrics``, ``caption``, ``label``, ``max_columns``, ``intervals``.
 
     Raises InputError if a run is not finished, the format is unknown or not that of the suffix, or several runs have no output.
 
