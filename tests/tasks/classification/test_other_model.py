@@ -65,6 +65,27 @@ def test_pairs_and_numbers_are_those_of_the_pipeline(tiny_model: Path, tmp_path:
     assert any("read as a regression" in str(event) for event in notes)
 
 
+@pytest.mark.parametrize("pad_token", ["[PAD]", None])
+def test_a_decoder_reads_the_last_token_of_a_padded_batch(pad_token: str | None, tiny_model: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 45, "n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    model = GPT2ForSequenceClassification(GPT2Config(**sizes, num_labels=3, pad_token_id=44)).eval()
+    torch.nn.init.normal_(model.score.weight, std=1)
+    model.save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    expected = []
+    for text in TEXTS:  # one by one, without padding
+        with torch.no_grad():
+            expected.append(model(input_ids=torch.tensor([tokenizer(text)["input_ids"]])).logits.softmax(-1)[0].tolist())
+    tokenizer.pad_token = pad_token
+    tokenizer.save_pretrained(tmp_path)
+    predicted = tunesmith.predict(tmp_path, TEXTS)
+    np.testing.assert_allclose([row["pred_probs"] for row in predicted], expected, atol=2e-2)
+
+
 def test_evaluation_matches_classes_by_name_whatever_their_order(tiny_model: Path, tmp_path: Path) -> None:
     accuracy = {}
     for names in (("neg", "pos"), ("pos", "neg"), ("NEG", "Pos")):
