@@ -1,6 +1,7 @@
 """Declares the recipe: one frozen section per concern, each option once.
 
-The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upstream's options keep name, meaning and unit."""
+The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upstream's options keep their name, meaning and unit.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tunesmith.recipe.section import Fraction, NotNegative, Section
 from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, SftSection
 
 TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
-AUTO, DEFAULT_EPOCHS = "auto", 3.0
+AUTO = "auto"
+DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
