@@ -39,7 +39,7 @@ from tunesmith.tasks.classification.other_model import (
     with_named_classes,
 )
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns
-from tunesmith.tasks.finished import Run, index_of
+from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 RESERVED = ("row_id", "prediction", "probability", "pred_probs", "score")
@@ -187,14 +187,16 @@ def predict(
 
         tunesmith.predict("runs/tickets", "new.csv").predictions
     """
-    path = None if output is None else Path(output)
+    folder, path = folder_of(target), None if output is None else Path(output)
     if path is not None and path.suffix not in WRITERS:
         raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     if path is not None:
         require_file_place(path, data)
     table = read_texts(data, listener)
     listener(Event("phase", "model"))
-    predictor = with_named_classes(open_predictor(target, ModelSettings.of(labels, tokenizer), listener), listener)
+    predictor = with_named_classes(
+        open_predictor(target if isinstance(target, Run) else folder, ModelSettings.of(labels, tokenizer), listener), listener
+    )
     given = columns_section(columns)
     text = text_columns(table, predictor, given)
     notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
