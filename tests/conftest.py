@@ -35,6 +35,7 @@ TRAINING_TESTS = (
     "test_recipes.py",
     "training/test_fit.py",
     "workflows/test_adapt.py",
+    "workflows/test_compare_models.py",
     "workflows/test_estimator.py",
     "workflows/test_notebook.py",
     "workflows/test_python_api.py",

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.cli.main import main
+from tunesmith.models.source import builtin_model
 
 MESSAGES = Path(__file__).with_name("bad_input_messages.json")
 GOOD = "text,label\n" + "".join(
@@ -54,6 +55,13 @@ def damaged_model(folder: Path) -> None:
 
 def no_config(folder: Path) -> None:
     (folder / "tiny" / "config.json").unlink()
+
+
+def other_tokenizer(folder: Path) -> None:
+    (folder / "other").mkdir()
+    shutil.copy(builtin_model("minilm") / "tokenizer.json", folder / "other" / "tokenizer.json")
+    shutil.copy(builtin_model("minilm") / "tokenizer_config.json", folder / "other" / "tokenizer_config.json")
+    recipe(model={"name": "tiny", "tokenizer": "other"})(folder)
 
 
 def pickle_only(folder: Path) -> None:
@@ -150,6 +158,14 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "too many layers": (recipe(train={"train_layers": "last 40"}), TRAIN, "the last 40 layers are requested, but the model has 2."),
     "no parameter of that name": (recipe(train={"train_layers": ["decoder"]}), TRAIN, "no parameter name contains 'decoder'."),
     "weight of no class": (recipe(train={"class_weights": {"pos": 1, "neu": 2}}), TRAIN, "no class is called 'neu'."),
+    "no tokenizer of that name": (recipe(model={"name": "tiny", "tokenizer": "./gone"}), TRAIN, "model.tokenizer ./gone: there is no such folder."),
+    "no tokenizer": (lambda d: [path.unlink() for path in (d / "tiny").glob("tokenizer*")], TRAIN, "there is no tokenizer in tiny: none of tokenizer.json"),
+    "a tokenizer of another model": (other_tokenizer, TRAIN, "model.tokenizer other: its ids go up to 30,521, and the embedding of tiny has"),
+    "a tokenizer for embeddings": (recipe(task="embedding", model={"name": "tiny", "tokenizer": "tiny"}), TRAIN, "model.tokenizer"),
+    "labels for a run": (finished_run, ["predict", "runs/out", "train.csv", "--labels", "{a: b}"], "a run has its own labels"),
+    "labels that are no map": (nothing, ["predict", "tiny", "train.csv", "--labels", "a"], "--labels a: a map was expected."),
+    "columns without data": (nothing, ["compare", "tiny", "tiny", "--label", "x"], "Give the file: --data FILE."),
+    "a map without an oracle": (nothing, [*SETS, "--labels", "{a: b}"], "Add --oracle MODEL."),
     "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4,000 tokens are requested, but the model has only 64 positions."),
     # the data
     "missing file": (recipe(data={"train": "gone.csv"}), TRAIN, "gone.csv"),
@@ -220,10 +236,10 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no verb": (nothing, [], "a verb is missing"),
     "resume and overwrite": (nothing, [*TRAIN, "--resume", "--overwrite"], "exclude each other"),
     "predict without a run": (nothing, ["predict", "runs/gone", "train.csv"], "there is no such run."),
-    "predict with a base model": (nothing, ["predict", "tiny", "train.csv"], "it has no tunesmith.json."),
+    "predict with a base model": (nothing, ["predict", "tiny", "train.csv"], "this is a model without a classification head (BertModel): it predicts no labels."),
     "evaluate without a run": (nothing, ["evaluate", "runs/gone", "train.csv"], "there is no such run."),
     "compare one run": (nothing, ["compare", "runs/out"], "two runs"),
-    "compare what is no run": (nothing, ["compare", "tiny", "tiny"], "result.json"),
+    "compare what is no run": (nothing, ["compare", "tiny", "tiny"], "none of these models is a finished run"),
     "report of nothing": (nothing, ["report", "runs/gone"], "runs/gone"),
     "trace a row that is not there": (nothing, ["trace", "recipe.yaml", "--row", "999"], "rows 0 to 59; 999 is not one of them."),
     "trace an unknown split": (nothing, ["trace", "recipe.yaml", "--row", "1", "--split", "test"], "the recipe has no split 'test'."),
@@ -263,7 +279,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
     "too few rows for the folds": (put("b.csv", rows("a good film,pos", "a bad day,neg", "some food,neg", "it rains,pos")), [*SETS, "b.csv"], "cannot be divided into 5 folds"),
     "no such oracle": (nothing, [*ASK, "people.csv"], "there is no such run, file or function. Give the folder"),
-    "an oracle that is no run": (nothing, [*ASK, "tiny"], "it has no result.json"),
+    "an oracle that is no run": (nothing, [*ASK, "tiny"], "this is a model without a classification head (BertModel): it predicts no labels."),
     "an oracle of other labels": (put("o.csv", "row_id,label\n0,yes\n1,no\n"), [*ASK, "o.csv"], "it answers no, yes; the labels of train.csv are neg, pos."),
     "a run of other labels": (put("runs/o/result.json", RUN), [*ASK, "runs/o"], "it answers spam; the labels of train.csv are neg, pos."),
     "an oracle of other rows": (put("o.csv", "row_id,label\n900,pos\n901,neg\n"), [*ASK, "o.csv"], "it has no label for any row of train.csv. Its labels were matched by row_id."),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def test_every_verb_has_help_with_an_example_that_parses(cli: Cli, verb: object)
     assert completed.code == 0
     assert f"example:\n  {verb.example.splitlines()[0]}" in completed.out
     for line in verb.example.splitlines():
-        words = line.rpartition("tunesmith ")[2].split()
+        words = shlex.split(line.rpartition("tunesmith ")[2])
         assert words[0] == verb.name
         parse(verb, words[1:])
 

@@ -230,7 +230,7 @@ def test_report(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_workflow, "write_report", recorder(calls, Path("runs/a/report.html")))
     monkeypatch.setattr(report_workflow, "write_comparison", recorder(calls, Path("both.html")))
     monkeypatch.setattr(report_workflow, "markdown_report", lambda run: f"# {run}\n")
-    monkeypatch.setattr(report_workflow, "latex_table", lambda runs: "\\begin{table}\n")
+    monkeypatch.setattr(report_workflow, "latex_report", lambda runs, options: "\\begin{table}\n")
     assert cli("report", "runs/a").out == "Report written to runs/a/report.html\n"
     assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out)["report"] == "both.html"
     both = [Path("runs/a"), Path("runs/b")]
@@ -245,7 +245,7 @@ def test_report(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_format_of_a_report_follows_the_suffix(name: str, content: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_workflow, "markdown_report", lambda run: f"# {run}\n")
-    monkeypatch.setattr(report_workflow, "latex_table", lambda runs: "\\begin{table}\n")
+    monkeypatch.setattr(report_workflow, "latex_report", lambda runs, options: "\\begin{table}\n")
     assert cli("report", "runs/a", "--output", name).code == 0
     assert Path(name).read_text(encoding="utf-8").startswith(content)
 
@@ -255,6 +255,10 @@ def test_the_format_of_a_report_follows_the_suffix(name: str, content: str, cli:
     [
         ("a.md", ["--format", "html"], "a.md: the name ends in .md, and the format html was requested. Change the name or"),
         ("a.html", ["--format", "latex"], "a.html: the name ends in .html, and the format latex was requested."),
+        ("a.md", ["--caption", "Results"], "caption: it is an option of LaTeX tables, and the format is md."),
+        ("a.tex", ["--label", "a b"], "label: 'a b' is no label of LaTeX."),
+        ("a.tex", ["--max-columns", "0"], "max_columns: a table has at least one metric, not 0."),
+        ("a.tex", ["--caption", " "], "caption: the caption is empty."),
         ("a.pdf", [], "a.pdf: no report is written as .pdf. End the name with one of .html, .htm, .md,"),
     ],
 )

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tunesmith
+from tests.finished_models import save_classifier
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.evidence import make_evidence
-from tunesmith.diagnosis.oracle import make_oracle_query, open_oracle, query_oracle
+from tunesmith.diagnosis.oracle import ModelOracle, make_oracle_query, open_oracle, query_oracle
 from tunesmith.errors import InputError
 from tunesmith.results import RunResult
+from tunesmith.tasks.classification.other_model import ModelSettings
 from tunesmith.tasks.finished import Run
 
 TEXTS = ["the parcel is late", "the bill is wrong", "I cannot log in", "where is it"]
@@ -127,3 +130,24 @@ def test_a_run_of_other_texts_or_labels_is_refused_before_its_model_is_loaded(mo
         make_oracle_query(other)(data([0, 1]))
     with pytest.raises(InputError, match=r"trained on pairs of texts, rows.csv has single texts"):
         make_oracle_query(pairs)(data([0, 1]))
+
+
+def test_a_classifier_of_another_program_answers_by_its_class_names(tiny_model: Path, tmp_path: Path) -> None:
+    folder = save_classifier(tmp_path / "model", tiny_model, ("PARCEL", "bill"))
+    answers = make_oracle_query(str(folder))(data([0, 1, 1])).labels["train"]
+    predicted = tunesmith.predict(folder, TEXTS[:3])
+    assert answers.names == [name.lower() for name in predicted.predictions]
+    assert answers.confidence == pytest.approx([row["probability"] for row in predicted])
+    assert answers.known == {"parcel", "bill"}
+    assert "in case only" in answers.remarks[0]
+
+
+def test_a_classifier_without_class_names_needs_a_map(tiny_model: Path, tmp_path: Path) -> None:
+    folder = save_classifier(tmp_path / "model", tiny_model)
+    with pytest.raises(InputError, match=r"it has 2 classes, LABEL_0, LABEL_1; rows\.csv has 2 labels, bill, parcel"):
+        query_oracle(folder, [data([0, 1])])
+    settings = ModelSettings.of({"LABEL_0": "parcel", "LABEL_1": "bill"}, None)
+    answers = query_oracle(ModelOracle(str(folder), settings), [data([0, 1])])[0].labels["train"]
+    assert set(answers.names) <= {"parcel", "bill"}
+    with pytest.raises(InputError, match="is no model that another program trained"):
+        open_oracle(ModelOracle(str(tmp_path), settings))

@@ -34,7 +34,13 @@ def write_run(folder: Path, task: str) -> Path:
 
 @pytest.mark.parametrize(
     ("architecture", "kind"),
-    [("GPT2LMHeadModel", "causal"), ("LlamaForCausalLM", "causal"), ("BertModel", "embedding"), ("BertForMaskedLM", "embedding")],
+    [
+        ("GPT2LMHeadModel", "causal"),
+        ("LlamaForCausalLM", "causal"),
+        ("BertModel", "embedding"),
+        ("BertForMaskedLM", "embedding"),
+        ("BertForSequenceClassification", "classifier"),
+    ],
 )
 def test_a_folder_of_a_model_is_known_by_its_architecture(architecture: str, kind: str, tmp_path: Path) -> None:
     assert detect_model_kind(str(write_model(tmp_path / "model", architecture))) == kind

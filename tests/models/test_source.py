@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith.errors import InputError, ModelError
 from tunesmith.models import source
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, find_tokenizer
 from tunesmith.recipe.sections import ModelSection
 
 
@@ -139,3 +139,31 @@ def test_a_missing_shard_is_named(tiny_model: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").unlink()
     (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}))
     assert "model-00001-of-00002.safetensors is missing although the index names it" in refused("copy", tmp_path)
+
+
+def test_a_tokenizer_is_found_beside_the_recipe_in_a_run_and_built_in(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "words")
+    (tmp_path / "run").mkdir()
+    shutil.copytree(tiny_model, tmp_path / "run" / "model")
+    (tmp_path / "run" / "result.json").write_text("{}")
+    assert find_tokenizer("words", tmp_path) == str(tmp_path / "words")
+    assert find_tokenizer("run", tmp_path) == str(tmp_path / "run" / "model")
+    assert find_tokenizer("builtin:minilm", tmp_path) == find_model(ModelSection(), tmp_path).location
+    assert find_model(ModelSection(name="words", tokenizer="run"), tmp_path).tokenizer == str(tmp_path / "run" / "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "model.tokenizer empty: there is no tokenizer in .*none of tokenizer.json, .*model.tokenizer: NAME"),
+        ("file", "this is a file; a tokenizer is a folder"),
+        ("./gone", "there is no such folder"),
+        ("org/gone", "the hub cannot be reached"),
+    ],
+)
+def test_a_tokenizer_that_is_not_there_is_one_clear_error(name: str, message: str, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    shutil.copytree(tiny_model, tmp_path / "model")
+    with pytest.raises(InputError, match=message):
+        find_model(ModelSection(name="model", tokenizer=name), tmp_path)

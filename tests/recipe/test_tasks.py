@@ -32,6 +32,7 @@ VALUES: dict[Key, Any] = {
     ("sft",): {"loss_on": "all"},
     ("pretraining",): {"objective": "causal"},
     ("quantisation",): "nf4",
+    ("model", "tokenizer"): "builtin:minilm",
     ("model", "new_tokens"): ["<new>"],
     ("model", "rope_parameters"): {"factor": 2},
     ("data", "also"): ["more.csv"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import EXIT_CODES, UsageError, Verb
+from tunesmith.cli.predict import ANY_MODEL, add_columns, add_model_options, columns_from_args, model_settings
 from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
 
 if TYPE_CHECKING:
@@ -18,9 +18,17 @@ WORSE, CANNOT_TELL = 3, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with every other")
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help=f"finished runs, or other classifiers ({ANY_MODEL}); the first is compared with every other",
+    )
     parser.add_argument("--metric", metavar="M", help="the metric (default: the primary metric of the first run)")
     parser.add_argument("--split", metavar="S", help="the split to compare on (default: the evaluation split of the first run)")
+    parser.add_argument("--data", metavar="FILE", help="labelled rows for all of them (default: those of the first run)")
+    add_columns(parser, label=True)
+    add_model_options(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -29,8 +37,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
-    runs = [Path(name) for name in args.runs]
-    verdicts = compare(runs, metric=args.metric, split=args.split)
+    runs = list(args.runs)
+    if args.data is None and any((args.text, args.pair, args.label)):
+        raise UsageError.one("compare", "columns are named, and no file has them.", "Give the file: --data FILE.")
+    if args.data is not None and args.split is not None:
+        raise UsageError.one("compare", "--data and --split exclude each other.", "Give one.")
+    rows = {"data": args.data, "columns": columns_from_args(args), **model_settings(args)}
+    verdicts = compare(runs, metric=args.metric, split=args.split, **rows, listener=terminal.listener)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     words = {verdict.word for verdict in verdicts}
     notes = limits_of_verdicts(runs, verdicts)
@@ -68,8 +81,8 @@ VERB = Verb(
     takes="RUN RUN ...",
     does="test whether one run is significantly better than another",
     about="Compares the first run with every other run on the same rows: better, worse or cannot tell, with the\n"
-    "difference and its 95 % interval.",
-    example="tunesmith compare runs/b runs/a --metric macro_f1",
+    "difference and its 95 % interval. A classifier that another program trained predicts the rows of the run.",
+    example="tunesmith compare runs/b runs/a --metric macro_f1\ntunesmith compare runs/b downloaded/sentiment --data test.csv",
     add_arguments=add_arguments,
     run=run,
     exit_codes=f"{EXIT_CODES.replace('0 done', '0 better')}, 3 worse, 4 cannot tell",

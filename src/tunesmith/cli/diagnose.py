@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.predict import add_model_options, model_settings
 from tunesmith.cli.terminal import Outcome, Terminal, table
 from tunesmith.data.cells import listed, plural
 
@@ -34,8 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="other data sets to compare with the first; words with = override keys of the recipes",
     )
     parser.add_argument(
-        "--oracle", metavar="ORACLE", help="another source of labels: the folder of a run, a file of labels, or module:function"
+        "--oracle",
+        metavar="ORACLE",
+        help="another source of labels: the folder of a run or of any classifier, a file, or module:function",
     )
+    add_model_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the diagnosis in the output folder")
 
 
@@ -54,10 +58,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.recipe.files import is_file_name, locate
 
     oracle = None
-    if args.oracle is not None:
+    if (source := oracle_source(args)) is not None:
         from tunesmith.diagnosis.oracle import make_oracle_query
 
-        oracle = make_oracle_query(args.oracle)
+        oracle = make_oracle_query(source)
     folder, loaded = run_and_recipe(args.recipe, overrides)
     done = diagnosis.diagnose(loaded, run=folder, overwrite=args.overwrite, listener=terminal.listener, oracle=oracle)
     agreement = [line for split in done.agreement for line in agreement_lines(split)]
@@ -74,6 +78,19 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         files += ["", f"Next: read the corrections, remove the wrong ones, and tunesmith apply {shlex.join(paths)}{further}"]
     notes = [f"note: {note}" for note in done.notes]
     return Outcome(done.to_json(), lines=[*finding_lines(done), *agreement, "", *files], notes=notes)
+
+
+def oracle_source(args: argparse.Namespace) -> object:
+    """Returns the oracle as it was named; with options for a model that another program trained, as a ``ModelOracle``."""
+    settings = model_settings(args)
+    if all(value is None for value in settings.values()):
+        return args.oracle
+    if args.oracle is None:
+        raise UsageError.one("diagnose", "--labels and --tokenizer are of the oracle, and there is none.", "Add --oracle MODEL.")
+    from tunesmith.diagnosis.oracle import ModelOracle
+    from tunesmith.tasks.classification.other_model import ModelSettings
+
+    return ModelOracle(args.oracle, ModelSettings.of(**settings))
 
 
 def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:
@@ -96,7 +113,7 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
     folder = Path(f"{outputs[-1]}-diagnosis") if outputs else None
     done = diagnose_recipes(
         [(recipe, None) for recipe in loaded],
-        oracle=args.oracle,
+        oracle=oracle_source(args),
         folder=folder,
         overwrite=args.overwrite,
         listener=terminal.listener,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import UsageError, Verb
-from tunesmith.cli.predict import RUN_HELP, add_columns, columns_from_args
+from tunesmith.cli.predict import RUN_HELP, add_columns, add_tokenizer, columns_from_args
 from tunesmith.cli.recipes import add_labels
 from tunesmith.cli.terminal import Outcome, Terminal, table
 from tunesmith.data.cells import plural
@@ -19,7 +19,7 @@ HUB = "hub:"
 SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_LABELS = 3, 100, 5
 
 # Options that apply only to these models or data.
-CLASSIFIER_OPTIONS = ("labels",)
+CLASSIFIER_OPTIONS = ("labels", "tokenizer")
 EMBEDDING_OPTIONS = ("dimensions", "same", "mine", "corpus")
 EMBEDDING_OR_LANGUAGE_OPTIONS = ("against", "max_length", "column")
 LANGUAGE_OPTIONS = ("answers", "max_new_tokens", "stride", "context_lengths")
@@ -28,10 +28,12 @@ ROW_OPTIONS = ("same", "mine", "corpus")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any embedding model: a folder, hub:NAME, builtin:NAME")
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any model: a folder, hub:NAME, builtin:NAME")
     parser.add_argument("data", metavar="DATA", nargs="?", help="rows: a file, a folder, builtin:NAME or hub:NAME")
     add_columns(parser, label=True)
-    add_labels(parser, "classes of the run that the labels of DATA mean, if it is coded otherwise than the training files")
+    meaning = "classes of the run that the labels of DATA mean, if it is coded otherwise than the training files; of another "
+    add_labels(parser, f"{meaning}model: the names of its classes, or of the labels of DATA")
+    add_tokenizer(parser)
     both = parser.add_argument_group("embedding and language models")
     both.add_argument("--against", metavar="MODEL", action="append", default=[], help="a model to compare with; repeatable")
     both.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length in tokens")
@@ -61,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.retrieval is not None:
+        reject_options(args, CLASSIFIER_OPTIONS, "works only for classifiers.")
         return evaluate_retrieval_folder(args, terminal)
     reject_options(args, RETRIEVAL_OPTIONS, "works only with --retrieval.", "Add --retrieval FOLDER.")
     if args.data is None:
@@ -80,10 +83,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         return evaluate_pairs(args, terminal)
     reject_options(args, EMBEDDING_OPTIONS, f"works only for embedding models, and {args.run} is not one.")
     reason = f"works only for embedding and language models, and {args.run} is neither."
-    reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason)
+    remedy = "Remove it." if not args.against else f"Use: tunesmith compare {args.run} {args.against[0]} --data {args.data}"
+    reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason, remedy)
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    reading = {"columns": columns_from_args(args), "labels": args.labels}
+    reading = {"columns": columns_from_args(args), "labels": args.labels, "tokenizer": args.tokenizer}
     result = evaluate_by_kind(args.run, args.data, kind=kind, **reading, listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
@@ -284,8 +288,8 @@ VERB = Verb(
     name="evaluate",
     takes="RUN DATA",
     does="evaluate a run on labelled rows, an embedding model, or a language model",
-    about="Evaluates a finished run on a file of labelled rows; any embedding model on pairs, triplets or retrieval data, with\n"
-    "TF-IDF and BM25 as baselines; any causal language model on plain texts, or on prompts and answers.\n"
+    about="Evaluates a finished run or any classifier on labelled rows; any embedding model on pairs, triplets or retrieval\n"
+    "data, with TF-IDF and BM25 as baselines; any causal language model on plain texts, or on prompts and answers.\n"
     "Every metric has a 95 % interval.",
     example="tunesmith evaluate runs/tickets new.csv --label intent\n"
     "tunesmith evaluate builtin:minilm pairs.csv\n"

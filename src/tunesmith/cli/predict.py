@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, written
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tunesmith.recipe.sections import ColumnsSection
 
 RUN_HELP = "the folder of a finished run"
+ANY_MODEL = "a folder of transformers or peft, hub:NAME"
 
 
 def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
@@ -22,6 +23,29 @@ def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
     parser.add_argument("--pair", metavar="COLUMN", help="the column of the second text of a pair")
     if label:
         parser.add_argument("--label", metavar="COLUMN", action="append", help="the label column; repeat for several 0/1 columns")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for a model that another program trained, whose files may lack them."""
+    group = parser.add_argument_group("models that tunesmith did not train")
+    group.add_argument(
+        "--labels", metavar="MAP", help="names of its classes, such as '{LABEL_0: negative, LABEL_1: positive}' (YAML)"
+    )
+    add_tokenizer(group)
+
+
+def add_tokenizer(parser: argparse._ActionsContainer) -> None:
+    """Adds the option that names the tokenizer of a model that another program trained."""
+    parser.add_argument(
+        "--tokenizer", metavar="NAME", help="tokenizer of a model whose folder has none: a folder, hub:NAME, builtin:NAME"
+    )
+
+
+def model_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the options for a model that another program trained, as the arguments of the Python functions."""
+    from tunesmith.recipe.given_labels import read_label_map
+
+    return {"labels": None if args.labels is None else read_label_map(args.labels), "tokenizer": args.tokenizer}
 
 
 def columns_from_args(args: argparse.Namespace) -> ColumnsSection:
@@ -33,7 +57,7 @@ def columns_from_args(args: argparse.Namespace) -> ColumnsSection:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any classifier: {ANY_MODEL}")
     parser.add_argument(
         "file",
         metavar="FILE",
@@ -43,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet file (default: csv on standard output)")
     add_columns(parser, label=False)
+    add_model_options(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -55,7 +80,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     source: Path | TextIO = sys.stdin if args.file == "-" else Path(args.file)
     output = None if args.output is None else Path(args.output)
     was_there = output is not None and output.exists()
-    predicted = use.predict(args.run, source, output=output, columns=columns_from_args(args), listener=terminal.listener)
+    options = {"output": output, "columns": columns_from_args(args), **model_settings(args)}
+    predicted = use.predict(args.run, source, **options, listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
     dropped = predicted.dropped_rows.items()
     notes = [f"{plural(len(rows), 'row')} not predicted: {reason} ({row_numbers(rows)})" for reason, rows in dropped]
@@ -76,7 +102,8 @@ VERB = Verb(
     does="predict labels for the rows of a file or of standard input",
     about="Predicts labels for the rows of a file or of standard input. Writes csv, or the format given by the suffix of OUT.",
     example="tunesmith predict runs/tickets new.csv --output predicted.parquet\n"
-    'echo "where is my parcel" | tunesmith predict runs/tickets',
+    'echo "where is my parcel" | tunesmith predict runs/tickets\n'
+    "tunesmith predict downloaded/sentiment new.csv --labels '{LABEL_0: negative, LABEL_1: positive}'",
     add_arguments=add_arguments,
     run=run,
 )

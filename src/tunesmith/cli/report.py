@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from tunesmith.cli.parsing import Verb
+from tunesmith.cli.parsing import Verb, split_list
 from tunesmith.cli.terminal import Outcome, Terminal, written
 from tunesmith.disk import require_file_place, write_text
 
@@ -16,25 +17,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="FILE", help="the file (default: report.html in the run folder; md and latex: standard output)"
     )
     parser.add_argument("--format", choices=("html", "md", "latex"), help="default: that of the file's suffix, else html")
+    table = parser.add_argument_group("LaTeX tables")
+    table.add_argument("--metrics", metavar="A,B", help="the columns, in this order (default: every metric of the runs)")
+    table.add_argument("--caption", metavar="TEXT", help="caption; the table becomes a float")
+    table.add_argument("--label", metavar="LABEL", help="label for \\ref, such as tab:results; the table becomes a float")
+    table.add_argument("--max-columns", metavar="N", type=int, help="metrics beside each other; more are continued below")
+    table.add_argument(
+        "--intervals",
+        choices=("cell", "column", "none"),
+        help="beside the value (default), in a column of their own, or left out",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.workflows.report import choose_format, report_text, write_page
+    from tunesmith.workflows.report import choose_format, latex_options, report_text, write_page
 
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
     chosen = choose_format(output, args.format)
+    options = latex_options(table_options(args), chosen)
     was_there = output is not None and output.exists()
     if output is not None:
         require_file_place(output)
     if chosen == "html":
         path, notes = write_page(runs, output)
         return Outcome({"report": str(path), "notes": notes}, lines=[written("Report", path, was_there)], notes=notes)
-    text = report_text(runs, chosen)
+    text = report_text(runs, chosen, options)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write_text(output, text)
     return Outcome({"report": str(output)}, lines=[written("Report", output, was_there)])
+
+
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the given options of a LaTeX table by their names in ``LatexOptions``."""
+    names = ("metrics", "caption", "label", "max_columns", "intervals")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if "metrics" in given:
+        given["metrics"] = tuple(split_list("--metrics", given["metrics"]))
+    return given
 
 
 VERB = Verb(
@@ -42,7 +63,8 @@ VERB = Verb(
     takes="RUN ...",
     does="write a report: one self-contained HTML page, Markdown or a LaTeX table",
     about="Writes the results of finished runs as one self-contained HTML page, Markdown, or a LaTeX table.",
-    example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --output table.tex",
+    example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --output table.tex\n"
+    "tunesmith report runs/a runs/b --output table.tex --metrics accuracy,macro_f1 --caption 'Results' --label tab:results",
     add_arguments=add_arguments,
     run=run,
 )

@@ -113,8 +113,8 @@ def diagnose_data_sets(
 
     Args:
         data: each a table in memory (see ``train``), a data file, or a recipe (``.yaml``); by name, or in a list.
-        oracle: a ``Run`` or its folder; a table or file of labels; a function from a list of texts (with pairs: and a list of
-            second texts) to as many label names, or ``module:function``.
+        oracle: a ``Run`` or its folder; another classifier or a ``ModelOracle``; a table or file of labels; a function from a
+            list of texts (with pairs: and a list of second texts) to as many label names, or ``module:function``.
         output: the folder; by default ``runs/A-B-diagnosis``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``; not for recipes.
 

@@ -1,4 +1,4 @@
-"""Oracles, a second source of labels: a finished run, a file of labels, or a Python function."""
+"""Oracles, a second source of labels: a finished run or another classifier, a file of labels, or a Python function."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.errors import DataError, InputError, ModelError
 from tunesmith.report.numbers import plural
+from tunesmith.tasks.classification.other_model import (
+    AS_SAVED,
+    ModelSettings,
+    is_other_model,
+    matched_to_labels,
+    open_predictor,
+)
 from tunesmith.tasks.finished import Run
 
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 SOURCE_PREFIXES = ("builtin:", "hub:")
 IN_MEMORY = "the oracle's table"
 MAX_NAME_CHARACTERS = 40
-KINDS = "Give the folder of a finished run, a file of labels (csv, jsonl, parquet), or a Python function as module:function."
+KINDS = (
+    "Give the folder of a finished run or of a classifier, a file of labels (csv, jsonl, parquet), or a Python function as "
+    "module:function."
+)
 LABEL_WORDS = {MULTI: "several labels each", REGRESSION: "numbers as labels"}
 
 OracleFunction = Callable[..., object]
@@ -86,21 +96,33 @@ def source_names(data: Sequence[LabelledData]) -> str:
     return listed(dict.fromkeys(part.source for splits in data for part in splits.named().values()))
 
 
+@dataclass(frozen=True)
+class ModelOracle:
+    """A classifier that another program trained: a folder or ``hub:NAME``, and what its files lack."""
+
+    name: str
+    settings: ModelSettings = AS_SAVED
+
+
 def open_oracle(source: object, *, several: bool = False) -> Oracle:
     """Opens an oracle by name, or from a Python object.
 
     Args:
-        source: the folder of a finished run, or a ``Run``; a file of labels, or a table in memory; ``module:function``, or an
-            ``OracleFunction``.
+        source: the folder of a finished run, or a ``Run``; another classifier, or a ``ModelOracle``; a file of labels, or a table
+            in memory; ``module:function``, or an ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
     """
     if isinstance(source, Run):
         return run_oracle(source)
+    if isinstance(source, ModelOracle):
+        return model_oracle(source)
     if callable(source):
         return function_oracle(source, getattr(source, "__name__", "function"))
     if not isinstance(source, str | Path):
         return file_oracle(table_from_frame(source, IN_MEMORY), several)
     name = str(source)
+    if is_model_name(name):
+        return model_oracle(ModelOracle(name))
     if Path(name).is_dir():
         return run_oracle(Run.load(name))
     if Path(name).is_file() or name.startswith(SOURCE_PREFIXES):
@@ -134,6 +156,30 @@ def run_oracle(run: Run) -> Oracle:
         return labels
 
     return Oracle(name, label, known)
+
+
+def is_model_name(name: str) -> bool:
+    """Tells whether a name is a model and no run. ``hub:NAME`` is a data set of labels, unless it is a ``ModelOracle``."""
+    return not name.startswith(SOURCE_PREFIXES) and is_other_model(name)
+
+
+def model_oracle(source: ModelOracle) -> Oracle:
+    """Builds the oracle that predicts by a model that another program trained. Raises InputError for settings of a run."""
+    if source.settings and not is_other_model(source.name):
+        message = f"{source.name} is no model that another program trained; a map of labels and a tokenizer are for those."
+        raise InputError.one("--oracle", message, "Leave the options out.")
+    predictor = open_predictor(source.name, source.settings)
+
+    def label(splits: LabelledData) -> dict[str, OracleLabels]:
+        of_data, notes = matched_to_labels(predictor, splits.labels, splits.train.source)
+        known, labels = frozenset(of_data.config.labels.names), {}
+        for split, part in splits.named().items():
+            rows = of_data.rows(of_data.scores(part.texts, part.pairs))
+            confidence = np.array([row["probability"] for row in rows])
+            labels[split] = OracleLabels([row["prediction"] for row in rows], confidence, known, notes)
+        return labels
+
+    return Oracle(source.name, label)
 
 
 def file_oracle(table: Table, several: bool) -> Oracle:

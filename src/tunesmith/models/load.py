@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import listed, plural
@@ -12,11 +13,9 @@ from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError, TunesmithError, first_line
 from tunesmith.models.model_files import COPY
-from tunesmith.models.source import ModelSource, file_of
+from tunesmith.models.source import ModelSource, file_of, require_tokenizer_files
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -61,17 +60,38 @@ def model_errors(
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of a base model. Raises ModelError if that fails."""
+    """Loads the tokenizer of a base model, or the one named for it. Raises ModelError if that fails or there is none."""
     from transformers import AutoTokenizer
 
     if file_of(source, "config.json") is not None:  # upstream reads it as well, and its errors are not the tokenizer's
         load_config(source)
-    remedy = "Copy or download the files of its tokenizer again."
-    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded", remedy):
-        tokenizer = AutoTokenizer.from_pretrained(source.location, **source.version)
+    where = f"model.name {source.name}"
+    if source.tokenizer is not None:
+        with model_errors(f"model.tokenizer {source.tokenizer}", "it cannot be loaded", "Name another tokenizer."):
+            tokenizer = AutoTokenizer.from_pretrained(source.tokenizer, trust_remote_code=source.trust_remote_code)
+        require_known_ids(source, tokenizer)
+    else:
+        if Path(source.location).is_dir():
+            require_tokenizer_files(Path(source.location), where)
+        remedy = "Copy or download the files of its tokenizer again, or name another: model.tokenizer."
+        with model_errors(where, "its tokenizer cannot be loaded", remedy):
+            tokenizer = AutoTokenizer.from_pretrained(source.location, **source.version)
     if source.rope_parameters is not None and tokenizer.model_max_length < UNLIMITED:
         tokenizer.model_max_length = int(tokenizer.model_max_length * source.rope_parameters["factor"])
     return tokenizer
+
+
+def require_known_ids(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ModelError if a tokenizer named for a model has ids beyond the rows of the model's embedding."""
+    rows = getattr(load_config(source).get_text_config(), "vocab_size", None)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if isinstance(rows, int) and largest >= rows:
+        message = (
+            f"its ids go up to {largest:,}, and the embedding of {source.name} has {plural(rows, 'row')}: it is of another model."
+        )
+        raise ModelError.one(
+            f"model.tokenizer {source.tokenizer}", message, "Name the tokenizer that the model was trained with."
+        )
 
 
 def load_config(source: ModelSource) -> PreTrainedConfig:
@@ -117,7 +137,7 @@ def require_whole_body(source: ModelSource, body_class: type[PreTrainedModel] | 
     require_every_layer(where, body, info["unexpected_keys"])
 
 
-def require_trained_weights(folder: Path, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+def require_trained_weights(where: str, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
     """Raises ModelError if the files of a trained model lack weights, which would start random, or have layers that it lacks.
 
     Args:
@@ -125,8 +145,8 @@ def require_trained_weights(folder: Path, model: PreTrainedModel, info: Mapping[
     """
     if missing := sorted(info["missing_keys"]):
         message = f"its files lack {plural(len(missing), 'weight')} of the trained model: {listed(missing, 3)}."
-        raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
-    require_every_layer(str(folder), model, info["unexpected_keys"])
+        raise ModelError.one(where, message, "Copy its folder again.")
+    require_every_layer(where, model, info["unexpected_keys"])
 
 
 def require_every_layer(where: str, model: PreTrainedModel, unexpected: Collection[str]) -> None:
@@ -167,7 +187,8 @@ def require_own_tokenizer(source: ModelSource, model: PreTrainedModel, tokenizer
         f"its tokenizer has {plural(len(tokenizer), 'token')}, and the model's embedding {plural(rows, 'row')}: "
         "it is missing or another's."
     )
-    raise ModelError.one(f"model.name {source.name}", message, "Save the model's own tokenizer into its folder.")
+    remedy = "Save the model's own tokenizer into its folder, or name it: model.tokenizer."
+    raise ModelError.one(f"model.name {source.name}", message, remedy)
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
@@ -196,6 +217,27 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     if labels.problem_type == REGRESSION:
         use_number_head(model, labels.scale, labels.mean, new_weights)
     return LoadedModel(model, tokenizer, source, new_weights)
+
+
+def load_trained_classifier(source: ModelSource, where: str) -> PreTrainedModel:
+    """Loads a classifier with its trained head, in fp32, in evaluation mode. Raises ModelError if its files are not whole.
+
+    Args:
+        where: names it in errors.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    from tunesmith.models.number_head import use_number_head
+
+    with model_errors(where, "its model cannot be loaded", "Copy its folder again."):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            source.location, **source.version, dtype="float32", use_safetensors=True, output_loading_info=True
+        )
+        require_trained_weights(where, model, info)
+    if model.config.problem_type == REGRESSION or model.config.num_labels == 1:
+        use_number_head(model)
+    loaded: PreTrainedModel = model.eval()
+    return loaded
 
 
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -30,6 +30,11 @@ BUILTIN = {
     ),
     "pocket": ("tunesmith", "tunesmith", "models/pocket", "5187edffec5cebc453a48c2ec6d17db5398d5c04da2852994822538221e7daca"),
 }
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model"),
+    *("sentencepiece.bpe.model", "tekken.json"),
+)
+"""Files of which a folder with a tokenizer has at least one."""
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -42,6 +47,7 @@ class ModelSource:
         location: the argument of ``from_pretrained``: a folder or a hub id.
         n_bytes: size of the weights; 0 if they are not on this machine yet.
         rope_parameters: rope_type and factor of RoPE scaling; None for the model's own.
+        tokenizer: the folder or hub id of the tokenizer; None for the model's own.
     """
 
     name: str
@@ -51,6 +57,7 @@ class ModelSource:
     trust_remote_code: bool = False
     n_bytes: int = 0
     rope_parameters: Mapping[str, Any] | None = None
+    tokenizer: str | None = None
 
     @property
     def version(self) -> dict[str, Any]:
@@ -87,8 +94,14 @@ def special_tokens(source: ModelSource) -> tuple[str, ...] | None:
 def find_model(section: ModelSection, base: Path) -> ModelSource:
     """Resolves ``model.name`` as a builtin model, a folder (beside the recipe first), a run folder or a hub id.
 
-    Raises ModelError for all but a whole model.
+    Raises ModelError for all but a whole model, and for a ``model.tokenizer`` that cannot be found.
     """
+    tokenizer = None if section.tokenizer is None else find_tokenizer(section.tokenizer, base)
+    return replace(find_weights(section, base), tokenizer=tokenizer)
+
+
+def find_weights(section: ModelSection, base: Path) -> ModelSource:
+    """Resolves ``model.name`` as ``find_model`` does, without the tokenizer."""
     if not section.name.startswith("builtin:"):
         require_finished(base / section.name)
         require_finished(section.name)
@@ -107,6 +120,34 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
         if folder.is_file():
             raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
     return replace(find_on_hub(section, where), rope_parameters=rope)
+
+
+def find_tokenizer(name: str, base: Path) -> str:
+    """Returns the folder or hub id of ``model.tokenizer``. Raises ModelError if it has no tokenizer or cannot be found."""
+    where = f"model.tokenizer {name}"
+    if name.startswith("builtin:"):
+        return str(builtin_model(name.removeprefix("builtin:")))
+    for folder in (base / name, Path(name)):
+        if folder.is_dir():
+            is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
+            path = folder / "model" if is_run else folder
+            require_tokenizer_files(path, where)
+            check_settings(path, where)
+            return str(path)
+        if folder.is_file():
+            raise ModelError.one(where, "this is a file; a tokenizer is a folder with its files.", "Name the folder.")
+    return find_on_hub(ModelSection(name=name), where, "tokenizer_config.json").location
+
+
+def require_tokenizer_files(folder: Path, where: str) -> None:
+    """Raises ModelError if a folder has none of the files of a tokenizer; upstream then makes one without a vocabulary."""
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        message = f"there is no tokenizer in {folder}: none of {', '.join(TOKENIZER_FILES)} is there."
+        remedy = (
+            "Copy the files of its tokenizer into the folder, or name one: model.tokenizer: NAME in a recipe, --tokenizer NAME "
+            "with predict, evaluate, compare or diagnose (a folder or a hub id)."
+        )
+        raise ModelError.one(where, message, remedy)
 
 
 def builtin_model(name: str) -> Path:
@@ -130,8 +171,12 @@ def builtin_model(name: str) -> Path:
     return path
 
 
-def find_on_hub(section: ModelSection, where: str) -> ModelSource:
-    """Resolves a hub id that is cached or reachable. Raises ModelError for any other name."""
+def find_on_hub(section: ModelSection, where: str, file: str = "config.json") -> ModelSource:
+    """Resolves a hub id that is cached or reachable. Raises ModelError for any other name.
+
+    Args:
+        file: a file that it has, by which a cached one is found.
+    """
     if section.name.startswith((".", "/", "~")) or section.name.count("/") > 1 or "\\" in section.name:
         remedy = "Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
         raise ModelError.one(where, "there is no such folder.", remedy)
@@ -139,7 +184,7 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        cached = try_to_load_from_cache(section.name, "config.json", revision=section.revision)
+        cached = try_to_load_from_cache(section.name, file, revision=section.revision)
     except HFValidationError:
         raise ModelError.one(where, "this is neither a folder nor a valid hub id.", "Hub ids look like org/name.") from None
     if not isinstance(cached, str) and not network_reachable():
@@ -203,8 +248,8 @@ def check_safetensors(path: Path, where: str) -> int:
 def stay_offline_unless_needed(*recipes: Recipe) -> None:
     """Blocks network access of the hub's libraries if no recipe names data or a model on the hub."""
     for recipe in recipes:
-        name = recipe.model.name
-        is_hub_model = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
-        if is_hub_model or recipe.data.train.startswith("hub:"):
+        names = [name for name in (recipe.model.name, recipe.model.tokenizer) if name is not None]
+        is_on_hub = any(not name.startswith("builtin:") and "/" in name and not Path(name).exists() for name in names)
+        if is_on_hub or recipe.data.train.startswith("hub:"):
             return
     stay_offline()

@@ -36,6 +36,8 @@ class ModelSection(Section):
     """Branch, tag or commit of a hub id."""
     trust_remote_code: bool = False
     """Run the Python code in the model's repository."""
+    tokenizer: str | None = None
+    """The tokenizer of a checkpoint without one, given like model.name. It is saved with the run's model."""
     new_tokens: list[str] = []
     """Tokens to add to a language model's tokenizer. Their embeddings start at the mean embedding and are trained."""
     rope_parameters: RopeSection | None = None

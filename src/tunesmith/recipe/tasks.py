@@ -216,6 +216,7 @@ VECTOR_OPTIONS = (
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
     ("quantisation",): _LANGUAGE,
+    ("model", "tokenizer"): ("classification", "regression", *_LANGUAGE),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),

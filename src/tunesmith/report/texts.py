@@ -1,4 +1,4 @@
-"""Formats saved runs as text: one as Markdown, from recommendation to findings; several as a LaTeX table."""
+"""Formats a saved run as Markdown, from recommendation to findings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from tunesmith.data.cells import plural
 from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import UNPRINTABLE
-from tunesmith.report.numbers import ABSENT, is_number, number, with_interval
+from tunesmith.report.numbers import with_interval
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.tables import metric_names
 from tunesmith.report.words import display_name, find, headline, main_split, metric_interval, worst_first
-from tunesmith.results import Metric, RunResult
+from tunesmith.results import RunResult
 
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 
@@ -65,58 +65,3 @@ def verdicts_markdown(result: RunResult) -> str:
         difference = with_interval(v.difference, v.low, v.high, signed=True)
         rows.append([display_name(v.metric), v.split, display_name(v.against), difference, v.word])
     return markdown_table(["metric", "split", "against", "difference", "this run is"], rows) if rows else ""
-
-
-LATEX_SPECIAL = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "²": r"\textsuperscript{2}",
-    "–": "--",
-}
-
-
-def latex_table(runs: Sequence[Path]) -> str:
-    """Formats one line per run and per baseline of the first run, one column per metric, intervals in small print.
-
-    The table needs ``\\usepackage{booktabs}``.
-
-    Raises InputError if a folder is not a finished run.
-    """
-    loaded = [saved.load(run) for run in runs]
-    if not loaded:
-        return ""
-    split = main_split(loaded[0].result)
-    names = list(dict.fromkeys(name for run in loaded for name in metric_names(run.result, split)))
-    heads = " & ".join(["system", *(latex(display_name(name)) for name in names)])
-    lines = [latex_row(run.name, run.result.metrics, names, split) for run in loaded]
-    baselines = [
-        latex_row(display_name(baseline.name), baseline.metrics, names, split)
-        for baseline in loaded[0].result.baselines
-        if any(metric.split == split and is_number(metric.value) for metric in baseline.metrics)
-    ]
-    middle = ["\\midrule", *baselines] if baselines else []
-    body = "\n".join([f"\\begin{{tabular}}{{l{'r' * len(names)}}}", "\\toprule", f"{heads} \\\\", "\\midrule", *lines, *middle])
-    return f"% 95 % intervals in brackets; split: {latex(split)}\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
-
-
-def latex_row(name: str, metrics: Sequence[Metric], names: Sequence[str], split: str) -> str:
-    return " & ".join([latex(name), *(latex_cell(find(metrics, metric, split)) for metric in names)]) + " \\\\"
-
-
-def latex_cell(metric: Metric | None) -> str:
-    """Formats ``$0.913$ {\\scriptsize $[0.882, 0.942]$}``."""
-    if metric is None or not is_number(metric.value):
-        return latex(ABSENT)
-    value = f"${number(metric.value)}$"
-    if not (is_number(metric.low) and is_number(metric.high)):
-        return value
-    return f"{value} {{\\scriptsize $[{number(metric.low)}, {number(metric.high)}]$}}"
-
-
-def latex(text: str) -> str:
-    """Escapes text for LaTeX, on one line."""
-    return "".join(LATEX_SPECIAL.get(character, character) for character in " ".join(text.split()))

@@ -12,6 +12,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
+from tunesmith.data.readers.given import read_evaluated
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import PROBLEM
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
@@ -19,12 +20,17 @@ from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
+from tunesmith.progress import Listener, silent
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
+from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.saved_run import load, read_predictions
 from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison, part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
-from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
+from tunesmith.tasks.finished import Run, folder_of, group_of_run
+from tunesmith.workflows.predict import columns_section
+from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_of, predict_table
 
 BITS = "bits_per_byte"
 Columns = dict[str, list[Any]]
@@ -62,13 +68,24 @@ def compare(
     *others: str | Path | Run,
     metric: str | None = None,
     split: str | None = None,
+    data: object = None,
+    columns: ColumnsSection | Mapping[str, Any] | None = None,
+    labels: Mapping[Any, Any] | None = None,
+    tokenizer: str | Path | None = None,
+    listener: Listener = silent,
 ) -> list[Verdict]:
-    """Returns the verdict of the first run against each other one, on the rows that both were evaluated on.
+    """Returns the verdict of the first run or model against each other one, on the rows that both predict.
+
+    Runs have saved predictions. A classifier or regression that another program trained predicts the rows of the first run among
+    the others, or those of ``data``.
 
     Args:
-        runs: runs or their folders, in a list or one after the other.
+        runs: runs, their folders or other models as for ``predict``, in a list or one after the other.
         metric: default: the first run's main metric.
         split: default: the split that the first run is evaluated on: test, else a search, else validation.
+        data: labelled rows, which the model of every run predicts as well, by its best seed.
+        columns: of ``data``, by their role.
+        labels, tokenizer: as for ``predict``, of the models that are no runs.
 
     Raises InputError for fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
     computed from the saved rows of both.
@@ -80,14 +97,60 @@ def compare(
     given = [*([runs] if isinstance(runs, str | Path | Run) else runs), *others]
     if len(given) < 2:
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
-    first, *rest = [Run.load(folder_of(run)) for run in given]
+    settings = ModelSettings.of(labels, tokenizer)
+    if settings and not any(is_other_model(folder_of(run)) for run in given):
+        message = "labels or a tokenizer are given, and every model is a run, which has its own."
+        raise InputError.one("compare", message, "Leave the option out.")
+    if data is not None:
+        first, *rest = splits_of_data(given, data, columns_section(columns), settings, listener)
+    else:
+        first, *rest = splits_of_runs(given, split, settings, listener)
+    return list(holm([compare_runs(first, other, metric) for other in rest]))
+
+
+def splits_of_runs(
+    given: Sequence[str | Path | Run], split: str | None, settings: ModelSettings, listener: Listener
+) -> list[list[SavedSplit]]:
+    """Reads the saved predictions of runs, of every seed; other models predict the rows of the first run."""
+    runs = {i: Run.load(folder_of(run)) for i, run in enumerate(given) if not is_other_model(folder_of(run))}
+    if not runs:
+        message = "none of these models is a finished run, whose rows the others could predict."
+        raise InputError.one("compare", message, "Give labelled rows: --data FILE.")
+    first = next(iter(runs.values()))
     name = split or main_split(first.result)
-    return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in rest]))
+    seeds = {i: saved_seeds(run, name) for i, run in runs.items()}
+    row_ids = next(iter(seeds.values()))[0].rows["row_id"]
+    for i, model in enumerate(given):
+        if i not in runs:
+            done = predict_split_of(first, name, row_ids, folder_of(model), settings, listener)
+            seeds[i] = [predictions_as_saved(done, folder_of(model), name)]
+    return [seeds[i] for i in range(len(given))]
+
+
+def splits_of_data(
+    given: Sequence[str | Path | Run], data: object, columns: ColumnsSection, settings: ModelSettings, listener: Listener
+) -> list[list[SavedSplit]]:
+    """Predicts rows by the model of each run and by the other models."""
+    table = read_evaluated(data, listener)
+    groups = (group_of_run(run, table, listener) for run in given)
+    columns = columns.model_copy(update={"group": columns.group or next((group for group in groups if group), None)})
+    splits = []
+    for model in given:
+        own = settings if is_other_model(folder_of(model)) else AS_SAVED
+        done = predict_table(model, table, columns, own, listener)
+        splits.append([predictions_as_saved(done, folder_of(model), "test")])
+    return splits
+
+
+def predictions_as_saved(predicted: PredictedSplit, name: Path, split: str) -> SavedSplit:
+    run = predicted.as_run(name)
+    return SavedSplit(run, split, predicted.columns, tuple(predicted.record["labels"]), predicted.record["problem_type"])
 
 
 def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict]) -> list[str]:
     """Lists what limits the verdicts of ``compare``: the number of comparisons, selection on the same rows, single seeds."""
-    return notes_on_comparison([Run.load(folder_of(run)).result for run in runs], verdicts)
+    results = [Run.load(folder_of(run)).result for run in runs if not is_other_model(folder_of(run))]
+    return notes_on_comparison(results, verdicts)
 
 
 def saved_seeds(run: Run, split: str) -> list[SavedSplit]:

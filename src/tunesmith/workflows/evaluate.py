@@ -29,8 +29,16 @@ from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.classification.label_reading import with_labels_of_run
+from tunesmith.tasks.classification.other_model import (
+    ModelSettings,
+    OtherPredictor,
+    is_other_model,
+    matched_to,
+    note_columns,
+    open_predictor,
+)
 from tunesmith.tasks.classification.predicted import text_columns, with_joined_text
-from tunesmith.tasks.classification.predictor import Predictor, load_predictor
+from tunesmith.tasks.classification.predictor import Predictor
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.workflows.predict import columns_section
@@ -48,20 +56,24 @@ def evaluate(
     split_name: str = "test",
     columns: ColumnsSection | Mapping[str, Any] | None = None,
     labels: str | Path | Mapping[Any, Any] | None = None,
+    tokenizer: str | Path | None = None,
     n_resamples: int = 10_000,
     listener: Listener = silent,
 ) -> RunResult:
-    """Computes the task's metrics, with intervals, of a finished classifier or regression on labelled rows.
+    """Computes the task's metrics, with intervals, of a classifier or regression on labelled rows: a run, or any other model.
 
     A label that training did not have counts as predicted wrong; metrics of probabilities leave its rows out. ``data`` of the
     result has the number of such rows by label (``unknown_labels``); ``training`` has tuned ``thresholds``. Class numbers and
-    names are aligned as in training.
+    names are aligned as in training. The classes of a model that tunesmith did not train are matched by their names; labels that
+    it does not have are an error.
 
     Args:
         data: a table in memory, or the path of a file; of a folder or a hub data set the test split is read.
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
         labels: label of the file -> class of the run, if the file is coded otherwise than the training files (see
             ``recipe.given_labels``); empty if it holds the classes. By default the run's ``data.labels`` is used where it fits.
+            Of a model that is no run: class of the model, or label of the file -> its name.
+        tokenizer: as for ``predict``, of a model that is no run.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
 
@@ -72,26 +84,28 @@ def evaluate(
     label_map = None if labels is None else read_label_map(labels)
     folder, table, name = folder_of(target), read_evaluated(data, listener), source_name(data)
     listener(Event("phase", "model"))
-    predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
-    classes = predictor.config.labels
-    task: TaskName = "regression" if classes.problem_type == REGRESSION else "classification"
+    is_run = isinstance(target, Run) or not is_other_model(folder)
+    settings = ModelSettings.of(None if is_run else label_map, tokenizer)
+    predictor = open_predictor(target, settings, listener)
+    problem = predictor.config.labels.problem_type
+    task: TaskName = "regression" if problem == REGRESSION else "classification"
     requested = columns_section(columns)
     grouped = {"group": requested.group or group_of_run(folder, table, listener)}
-    reading = LabelledReading(requested.model_copy(update=grouped), task, split_name, label_map)
-    examples, unknown = labelled_rows(table, predictor, reading, listener)
+    reading = LabelledReading(requested.model_copy(update=grouped), task, split_name, label_map if is_run else None)
+    predictor, examples, unknown = labelled_rows(table, predictor, reading, listener)
     listener(Event("phase", "predicting"))
     split = SplitMetrics(split_name, TASKS[task].metrics)
     result = RunResult(
         task=task,
-        metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples))),
+        metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener)),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
-        data={"source": name, "rows_read": table.rows_read, **rows_record(examples, classes, unknown)},
+        data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
     return with_look(result, data, folder)
 
 
 def rows_record(examples: Examples, labels: Labels, unknown: Counter[str]) -> dict[str, Any]:
-    """Records the evaluated rows for the result: how many, those left out, and those with a label that training did not have."""
+    """Returns the labels of the model and the counts of rows, measured and dropped, for result.json."""
     return {
         "labels": list(labels.names),
         "rows": len(examples),
@@ -113,28 +127,33 @@ class LabelledReading:
 
 def labelled_rows(
     table: Table, predictor: Predictor, reading: LabelledReading, listener: Listener
-) -> tuple[Examples, Counter[str]]:
+) -> tuple[Predictor, Examples, Counter[str]]:
     """Builds the rows of the table, with its labels in the notation of the run.
 
     Returns:
-        The rows; a label that the run does not have gets a further class id. And the number of rows with each such label.
+        The predictor, whose classes have the names of the data if it is a model that another program trained. The rows; a label
+        that the run does not have gets a further class id. And the number of rows with each such label.
     """
-    trained, labels, separator = predictor.config.columns, predictor.config.labels, predictor.config.label_separator
+    trained, separator = predictor.config.columns, predictor.config.label_separator
     table, requested = with_joined_text(table, predictor, reading.columns)
     text = text_columns(table, predictor, requested)
     known = columns_of_training(table, trained, requested).model_copy(update={"text": text.text, "pair": text.pair})
     columns = detect_columns(table, reading.task, known)
     notes = replaced_columns(table, trained, requested, columns)
-    table = with_labels_of_run(table, columns, predictor.config, reading.label_map, notes)
+    if not isinstance(predictor, OtherPredictor):
+        table = with_labels_of_run(table, columns, predictor.config, reading.label_map, notes)
+    predictor, table = matched_to(predictor, table, columns, listener)
+    labels = predictor.config.labels
     table = aligned(table, columns, labels, notes)
     for note in notes:
         listener(Event("note", note))
+    note_columns(predictor, table, columns, listener)
     unknown = unknown_labels(label_cells(table, columns), labels, separator)
     every = replace(labels, names=(*labels.names, *unknown))
     examples = make_examples(table, columns, every, reading.split, separator)
     if not known_rows(examples, labels).any():
         raise no_known_label(table, columns, labels, unknown)
-    return examples, unknown
+    return predictor, examples, unknown
 
 
 def known_rows(examples: Examples, labels: Labels) -> Array:
@@ -156,11 +175,13 @@ def no_known_label(table: Table, columns: Columns, labels: Labels, unknown: Coun
     return DataError.one(table.source, f"{message} {listed(labels.names, 20)}.", remedy)
 
 
-def metrics(predictor: Predictor, examples: Examples, split: SplitMetrics, resampling: Resampling) -> list[Metric]:
+def metrics(
+    predictor: Predictor, examples: Examples, split: SplitMetrics, resampling: Resampling, listener: Listener = silent
+) -> list[Metric]:
     """Predicts the rows and computes the metrics of the split, in its order; those of probabilities on rows with known labels."""
     config, classes = predictor.config, np.asarray(examples.labels)
     kind, n_classes, thresholds = config.labels.problem_type, config.labels.n, config.thresholds
-    scores = predictor.scores(examples.texts, examples.pairs)
+    scores = predictor.scores(examples.texts, examples.pairs, listener)
     is_known, clusters = known_rows(examples, config.labels), example_clusters(examples)
     of_model = classes[is_known, :n_classes] if kind == MULTI else classes[is_known]
     measured = [(split.of_predictions, is_known, from_scores(kind, of_model, scores[is_known], thresholds))]

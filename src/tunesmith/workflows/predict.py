@@ -33,8 +33,14 @@ from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.words import threshold_words
 from tunesmith.results import finite
+from tunesmith.tasks.classification.other_model import (
+    ModelSettings,
+    note_columns,
+    open_predictor,
+    with_named_classes,
+)
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns, with_joined_text
-from tunesmith.tasks.classification.predictor import CONFIG, PredictorConfig, load_predictor
+from tunesmith.tasks.classification.predictor import CONFIG, PredictorConfig
 from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -160,15 +166,22 @@ def predict(
     *,
     output: str | Path | None = None,
     columns: ColumnsSection | Mapping[str, Any] | None = None,
+    labels: Mapping[Any, Any] | None = None,
+    tokenizer: str | Path | None = None,
     listener: Listener = silent,
 ) -> PredictionTable:
-    """Predicts every row with a finished run. Rows without a text are left out, and counted in ``dropped``.
+    """Predicts every row with a finished run, or with a classifier or regression that another program trained.
+
+    Rows without a text are left out, and counted in ``dropped``.
 
     Args:
+        target: a run or its folder; the folder of a model of transformers or of an adapter of peft; or ``hub:NAME``.
         data: a text or texts, a table in memory, the path of a file, or a text stream. A stream and a file of plain text
             (``.txt``) hold one text a line, csv or JSON lines.
         output: a file to write: csv, tsv, json, jsonl or parquet. It also has the columns of ``data``.
         columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
+        labels: of a model that is no run: names for its classes, such as ``{"LABEL_0": "negative"}``.
+        tokenizer: of a model that is no run: its tokenizer, where its own folder has none.
 
     Raises InputError if there is no such run or file, or the text column is not detected.
 
@@ -183,17 +196,18 @@ def predict(
         require_file_place(path, data)
     table = read_texts(data, listener, joined_columns(target))
     listener(Event("phase", "model"))
-    predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
+    settings = ModelSettings.of(labels, tokenizer)
+    predictor = with_named_classes(open_predictor(target if isinstance(target, Run) else folder, settings, listener), listener)
     own = list(table.columns)
     table, given = with_joined_text(table, predictor, columns_section(columns))
     text = text_columns(table, predictor, given)
-    for note in replaced_columns(table, {**predictor.config.columns, "label": None}, given, text):
+    notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
+    for note in [*notes, *threshold_words(predictor.config.thresholds, predictor.config.labels.names)]:
         listener(Event("note", note))
-    for note in threshold_words(predictor.config.thresholds, predictor.config.labels.names):
-        listener(Event("note", note))
+    note_columns(predictor, table, text, listener)
     examples = make_examples(table, text, None, "predict", others={name: name for name in own})
     listener(Event("phase", "predicting"))
-    rows = predict_rows(predictor, examples.texts, examples.pairs)
+    rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
     predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
     if path is not None:
         predictions.write(path)

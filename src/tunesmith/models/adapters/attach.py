@@ -24,7 +24,8 @@ from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
-from tunesmith.models.load import LoadedModel, model_errors, require_trained_weights, require_whole_body
+from tunesmith.models.load import LoadedModel, load_trained_classifier, model_errors, require_whole_body
+from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ PEFT_ERRORS = (
     ValueError, TypeError, NotImplementedError, ImportError, AttributeError, AssertionError, LookupError, RuntimeError, re.error,
 )  # fmt: skip
 """Errors of ``get_peft_model`` for models that a method does not fit."""
+HEAD = "head.json"
+"""The names of a classifier's classes beside its adapter, whose own files do not hold them."""
 NO_NEW_TOKENS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
@@ -266,17 +269,13 @@ def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel |
 
 def reload_classifier(folder: Path) -> PreTrainedModel:
     """Loads the classifier of a run, with its adapter on the base model, for evaluation. Raises ModelError if it is damaged."""
-    from transformers import AutoModelForSequenceClassification
-
     from tunesmith.models.number_head import use_number_head
 
-    with model_errors(str(folder), "its model cannot be loaded", "Copy the folder of the run again."):
-        if is_adapter(folder):
-            model = reload_adapted_classifier(folder)
-        else:
-            options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
-            model, info = AutoModelForSequenceClassification.from_pretrained(folder, **options)
-            require_trained_weights(folder, model, info)
+    where = str(folder)
+    if not is_adapter(folder):
+        return load_trained_classifier(ModelSource(where, where, "folder"), where)
+    with model_errors(where, "its model cannot be loaded", "Copy the folder of the run again."):
+        model = reload_adapted_classifier(folder)
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model.eval()
@@ -294,7 +293,7 @@ def reload_adapted_classifier(folder: Path) -> PreTrainedModel:
     """Loads a classifier's adapter on its base model; the head is described in ``head.json``."""
     from transformers import AutoModelForSequenceClassification
 
-    head = read_json(folder / "head.json", HeadShape)
+    head = read_json(folder / HEAD, HeadShape)
     names = dict(enumerate(head["names"]))
     labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
     options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
@@ -312,4 +311,4 @@ def save_head_description(folder: Path, config: PreTrainedConfig) -> None:
     """Writes the label names beside an adapter, whose own files do not hold them."""
     names = [config.id2label[i] for i in range(config.num_labels)]
     text = json.dumps({"names": names, "problem_type": config.problem_type}, ensure_ascii=False, indent=2)
-    write_text(folder / "head.json", text)
+    write_text(folder / HEAD, text)

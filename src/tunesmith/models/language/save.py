@@ -170,7 +170,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
         with model_errors(where, message):
             model, info = objective.load(folder, dtype="float32", use_safetensors=True, output_loading_info=True)
         check_kind(model.config, objective, where)
-        require_trained_weights(folder, model, info)
+        require_trained_weights(str(folder), model, info)
         return model.eval()
     record = AdapterBase.load(folder)
     if base is None:

@@ -14,6 +14,7 @@ from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.data.template import missing_columns, with_template
 from tunesmith.errors import DataError, InputError
+from tunesmith.progress import Listener, silent
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.tasks.classification.predictor import Predictor
 
@@ -67,9 +68,11 @@ def frame(rows: Sequence[Any], index: Sequence[Any] | None, columns: Sequence[An
     return pd.DataFrame(rows, index=index, columns=columns)
 
 
-def predict_rows(predictor: Predictor, texts: list[str], pairs: list[str] | None) -> list[dict[str, Any]]:
+def predict_rows(
+    predictor: Predictor, texts: list[str], pairs: list[str] | None, listener: Listener = silent
+) -> list[dict[str, Any]]:
     """Predicts texts; labels have the type of the training rows."""
-    rows, labels = predictor.rows(predictor.scores(texts, pairs)), predictor.config.labels
+    rows, labels = predictor.rows(predictor.scores(texts, pairs, listener)), predictor.config.labels
     if labels.problem_type == REGRESSION:
         return rows
     return [{**row, "prediction": with_values(row["prediction"], labels)} for row in rows]

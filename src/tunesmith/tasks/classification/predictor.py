@@ -16,6 +16,7 @@ from tunesmith.disk import read_json, write_text
 from tunesmith.errors import InputError, ModelError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
+from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.recipe.template import parse_template
 from tunesmith.report.words import MASKED
@@ -161,16 +162,21 @@ class Predictor:
     config: PredictorConfig
     fast_path: FastPath
 
-    def scores(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
-        """Computes probabilities (N, K) in the order of the labels, or numbers (N) for a regression."""
+    def scores(self, texts: list[str], pairs: list[str] | None = None, listener: Listener = silent) -> np.ndarray:
+        """Computes probabilities (N, K) in the order of the labels, or numbers (N) for a regression.
+
+        The listener gets a note on the number of rows that are longer than the model reads.
+        """
         from tunesmith.models.encode import encode
         from tunesmith.models.inference import logits
         from tunesmith.tasks.classification.scoring import to_scores
 
         examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
-        outputs = logits(
-            self.model, encode(self.tokenizer, examples, self.config.max_length), self.tokenizer.pad_token_id, self.fast_path
-        )
+        encoded = encode(self.tokenizer, examples, self.config.max_length)
+        if encoded.n_truncated:
+            cut = f"{encoded.n_truncated:,} of {plural(len(texts), 'row')}"
+            listener(Event("note", f"{cut} were truncated at {plural(encoded.max_length, 'token')}, the longest that it reads."))
+        outputs = logits(self.model, encoded, self.tokenizer.pad_token_id, self.fast_path)
         if not np.isfinite(outputs).all():
             message = "its outputs are not finite for some texts, so its weights are damaged."
             raise ModelError.one(str(self.tokenizer.name_or_path), message, "Copy the folder of the run again.")
@@ -193,11 +199,9 @@ class Predictor:
 
 def load_predictor(run: Path) -> Predictor:
     """Loads the model of a finished run onto this machine's device and fast path. Raises ModelError."""
-    from tunesmith.machine import device_name, quiet_libraries, stay_offline
+    from tunesmith.machine import quiet_libraries, stay_offline
     from tunesmith.models.adapters.attach import is_adapter, reload_classifier
-    from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
-    from tunesmith.models.inference import supported_path
-    from tunesmith.models.load import load_tokenizer, require_own_tokenizer, set_padding
+    from tunesmith.models.load import load_tokenizer, require_own_tokenizer
     from tunesmith.models.source import ModelSource, check_folder
 
     require_finished(run)
@@ -209,15 +213,26 @@ def load_predictor(run: Path) -> Predictor:
         check_folder(folder, str(folder))
     stay_offline()
     quiet_libraries()
-    model = reload_classifier(folder).to(device_name())
+    model = reload_classifier(folder)
     if model.config.num_labels != max(1, config.labels.n):
         message = (
             f"its model has {plural(model.config.num_labels, 'output')}, and {CONFIG} names {plural(config.labels.n, 'label')}."
         )
         raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
-    fast_path = supported_path(model, choose_fast_path(fast=True, device=device_name()))
-    apply_fast_path(model, fast_path)
     tokenizer = load_tokenizer(source := ModelSource(str(run), str(folder), "run"))
     require_own_tokenizer(source, model, tokenizer)
+    return ready_predictor(model, tokenizer, config)
+
+
+def ready_predictor(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: PredictorConfig) -> Predictor:
+    """Makes a predictor of a loaded model, on this machine's device and fast path."""
+    from tunesmith.machine import device_name
+    from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
+    from tunesmith.models.inference import supported_path
+    from tunesmith.models.load import set_padding
+
+    model = model.to(device_name())
+    fast_path = supported_path(model, choose_fast_path(fast=True, device=device_name()))
+    apply_fast_path(model, fast_path)
     set_padding(model, tokenizer)
     return Predictor(model, tokenizer, config, fast_path)
