@@ -19,14 +19,14 @@ from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import TEXT_CHARACTERS, RunResult
 from tunesmith.tasks.classification.other_model import ModelSettings, matched_to_labels, open_predictor
 from tunesmith.tasks.classification.outputs import label_names
 from tunesmith.tasks.classification.predictor import Predictor
 from tunesmith.tasks.finished import Run, folder_of
-from tunesmith.workflows.evaluate import known_rows, labelled_rows
+from tunesmith.workflows.evaluate import LabelledReading, known_rows, labelled_rows
 
 LABELLED = "labelled"
 """The family of the tasks whose models predict labels."""
@@ -55,8 +55,9 @@ def predict_table(
 ) -> PredictedSplit:
     """Predicts the labelled rows of a table. Raises InputError where the model does not have one of their labels."""
     predictor = open_predictor(target, settings, listener)
-    task = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
-    predictor, examples, unknown = labelled_rows(table, predictor, columns, task, "test", listener)
+    task: TaskName = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
+    reading = LabelledReading(columns, task, "test")
+    predictor, examples, unknown = labelled_rows(table, predictor, reading, listener)
     is_known = known_rows(examples, predictor.config.labels)
     if not is_known.all():
         shown = listed((f"{name} ({count})" for name, count in unknown.items()), 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.class_matching import (
@@ -51,7 +51,7 @@ class ModelSettings:
     tokenizer: str | None = None
 
     @classmethod
-    def of(cls, labels: Mapping[object, object] | None, tokenizer: str | Path | None) -> ModelSettings:
+    def of(cls, labels: Mapping[Any, Any] | None, tokenizer: str | Path | None) -> ModelSettings:
         """Makes the settings of the arguments ``labels`` and ``tokenizer``. Raises InputError for labels that are no map."""
         if labels is not None and not (isinstance(labels, Mapping) and labels):
             message = f"a map from the classes of the model to their names was expected, not {type(labels).__name__}."
