@@ -187,16 +187,12 @@ def predict(
 
         tunesmith.predict("runs/tickets", "new.csv").predictions
     """
-    folder, path = folder_of(target), None if output is None else Path(output)
-    if path is not None and path.suffix not in WRITERS:
-        raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    model, path = target if isinstance(target, Run) else folder_of(target), None if output is None else Path(output)
     if path is not None:
-        require_file_place(path, data)
+        require_output(path, data)
     table = read_texts(data, listener)
     listener(Event("phase", "model"))
-    predictor = with_named_classes(
-        open_predictor(target if isinstance(target, Run) else folder, ModelSettings.of(labels, tokenizer), listener), listener
-    )
+    predictor = with_named_classes(open_predictor(model, ModelSettings.of(labels, tokenizer), listener), listener)
     given = columns_section(columns)
     text = text_columns(table, predictor, given)
     notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
@@ -210,6 +206,13 @@ def predict(
     if path is not None:
         predictions.write(path)
     return predictions
+
+
+def require_output(path: Path, data: object) -> None:
+    """Raises OutputError if predictions cannot be written to a file: its format is unknown, or its place cannot be used."""
+    if path.suffix not in WRITERS:
+        raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    require_file_place(path, data)
 
 
 def prediction_table(
