@@ -162,8 +162,9 @@ class RowsTest:
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
         belong = self.format.kind in FOUND_AGAIN
-        _, first = np.unique([text for side in self.encoded for text in side], return_index=True)
-        return geometry_of(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
+        own = vectors[: len(self.sides)]
+        _, first = np.unique([text for side in self.sides for text in side], return_index=True)
+        return geometry_of(np.concatenate(own)[first], (vectors[0], vectors[1]) if belong else None)
 
     def clusters(self) -> Array:
         """Returns the cluster of each row, or of each different query of positive pairs, see ``data.row_clusters``."""

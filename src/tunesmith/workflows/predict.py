@@ -189,15 +189,12 @@ def predict(
 
         tunesmith.predict("runs/tickets", "new.csv").predictions
     """
-    folder, path = folder_of(target), None if output is None else Path(output)
-    if path is not None and path.suffix not in WRITERS:
-        raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    model, path = target if isinstance(target, Run) else folder_of(target), None if output is None else Path(output)
     if path is not None:
-        require_file_place(path, data)
+        require_output(path, data)
     table = read_texts(data, listener, joined_columns(target))
     listener(Event("phase", "model"))
-    settings = ModelSettings.of(labels, tokenizer)
-    predictor = with_named_classes(open_predictor(target if isinstance(target, Run) else folder, settings, listener), listener)
+    predictor = with_named_classes(open_predictor(model, ModelSettings.of(labels, tokenizer), listener), listener)
     own = list(table.columns)
     table, given = with_joined_text(table, predictor, columns_section(columns))
     text = text_columns(table, predictor, given)
@@ -212,6 +209,13 @@ def predict(
     if path is not None:
         predictions.write(path)
     return predictions
+
+
+def require_output(path: Path, data: object) -> None:
+    """Raises OutputError if predictions cannot be written to a file: its format is unknown, or its place cannot be used."""
+    if path.suffix not in WRITERS:
+        raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    require_file_place(path, data)
 
 
 def prediction_table(
