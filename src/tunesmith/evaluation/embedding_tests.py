@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +36,9 @@ from tunesmith.evaluation.search import (
     normalised,
     word_vectoriser,
 )
+from tunesmith.evaluation.triplets import Triplets, draw_triplets, triplet_accuracy
 from tunesmith.machine import device_name
+from tunesmith.recipe.metric_names import TRIPLET_ACCURACY
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -104,6 +106,7 @@ class RowsTest:
         row_ids: (N) positions in the source.
         groups: (N) rows of one group depend on each other; None if nothing is known.
         corpus: further texts that the second texts of positive pairs are searched among.
+        seed: of the triplets that are drawn from labelled texts.
     """
 
     split: str
@@ -113,6 +116,7 @@ class RowsTest:
     row_ids: tuple[int, ...]
     groups: tuple[str, ...] | None = None
     corpus: Corpus = NO_CORPUS
+    seed: int = 0
 
     @property
     def encoded(self) -> tuple[tuple[str, ...], ...]:
@@ -129,7 +133,16 @@ class RowsTest:
         if self.format.kind == "positive_pair":
             return DEFAULT
         named = METRICS_OF_ROWS.get(self.format.kind, ("accuracy",))
-        return tuple(BEST_F1 if name == "macro_f1" else name for name in named)
+        drawn = (TRIPLET_ACCURACY,) if self.triplets is not None else ()
+        return (*(BEST_F1 if name == "macro_f1" else name for name in named), *drawn)
+
+    @cached_property
+    def triplets(self) -> Triplets | None:
+        """The triplets of labelled texts, the same for every system; None for other rows, and where none can be drawn."""
+        if self.problem != CLUSTERING or self.target is None:
+            return None
+        triplets = draw_triplets(self.target, self.row_clusters, self.seed)
+        return triplets if len(triplets) else None
 
     @property
     def n_texts(self) -> int:
@@ -167,6 +180,10 @@ class RowsTest:
 
     def clusters(self) -> Array:
         """Returns the cluster of each row, or of each different query of positive pairs, see ``data.row_clusters``."""
+        return self.row_clusters
+
+    @cached_property
+    def row_clusters(self) -> Array:
         if self.format.kind == "positive_pair":
             first = first_positions(self.sides[0])
             groups = None if self.groups is None else [self.groups[i] for i in first]
@@ -252,12 +269,13 @@ def check_metrics(names: Sequence[str]) -> None:
             raise InputError.one("--metric", f"{error}.") from None
 
 
-def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Corpus = NO_CORPUS) -> RowsTest:
+def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Corpus = NO_CORPUS, seed: int = 0) -> RowsTest:
     """Builds the test of the rows' format.
 
     Args:
         named: the classes of labelled pairs that the user named.
         corpus: further texts that the second texts of positive pairs are searched among.
+        seed: of the triplets that are drawn from labelled texts.
 
     Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
@@ -277,7 +295,7 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Co
         target = np.array([classes.index(name) for name in rows.target])
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
-    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus)
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus, seed)
 
 
 def same_or_not(rows: EmbeddingRows, named: NamedClasses | None = None) -> list[int]:
@@ -307,15 +325,26 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
 
         assert test.target is not None
         clusters = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(sides[0])
-        return Outputs(test.problem, Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64)))
+        found = Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64))
+        return Outputs(test.problem, found, row_scores=triplet_scores(test, sides[0]))
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
-        return Outputs(row_scores={"accuracy": (near > far).astype(float)})
+        return Outputs(row_scores={"accuracy": triplet_accuracy(near, far)})
     assert test.target is not None
     if kind == "scored_pair":
         return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
     return Outputs(test.problem, at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
+
+
+def triplet_scores(test: RowsTest, vectors: Any) -> Mapping[str, Array]:
+    """Returns the triplet accuracy of labelled texts, by their vectors of length 1; empty where no triplet can be drawn."""
+    triplets = test.triplets
+    if triplets is None:
+        return {}
+    anchors = vectors[triplets.anchor]
+    near, far = cosine(anchors, vectors[triplets.positive]), cosine(anchors, vectors[triplets.negative])
+    return {TRIPLET_ACCURACY: triplet_accuracy(near, far)}
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:
@@ -330,13 +359,18 @@ def at_best_f1(same: Array, scores: Array) -> Predictions:
 def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
     """Returns the metrics of a test; verdicts are given on the requested one where it has it, else on its first."""
     leading = requested if requested in test.metrics and requested is not None else test.metrics[0]
-    return SplitMetrics(test.split, test.metrics, (leading,), leading)
+    of_predictions = tuple(name for name in test.metrics if name != TRIPLET_ACCURACY)
+    compared = leading if leading in of_predictions else of_predictions[0]
+    return SplitMetrics(test.split, of_predictions, (compared,), leading)
 
 
 def clustered_metrics(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
     """Returns the metrics of a test with the clusters of its rows or queries."""
     kind = "predictions" if test.problem else "row_scores"
-    return replace(metrics_of_test(test, requested), clusters={kind: test.clusters()})
+    clusters = {kind: test.clusters()}
+    if isinstance(test, RowsTest) and test.triplets is not None:
+        clusters["row_scores"] = test.triplets.block
+    return replace(metrics_of_test(test, requested), clusters=clusters)
 
 
 def first_positions(texts: Sequence[str]) -> list[int]:

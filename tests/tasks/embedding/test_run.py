@@ -124,6 +124,22 @@ def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
     assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
 
 
+def test_labelled_texts_are_measured_by_the_same_triplets_before_and_after(tiny_model: Path, capsys) -> None:
+    rows = {"text": [*QUESTIONS, *ANSWERS], "topic": ["ask"] * len(QUESTIONS) + ["tell"] * len(ANSWERS)}
+    settings = f"data: {{train: {write('rows.csv', rows)}}}\nevaluate: {{metric: triplet_accuracy}}\n{SHORT}"
+    assert main(["check", recipe(tiny_model, settings)]) == 0
+    assert "triplets of validation" in capsys.readouterr().out
+    assert main(["train", "recipe.yaml", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["training"]["best_metric"]["name"] == "triplet_accuracy"
+    (metric,) = [m for m in result["metrics"] if m["name"] == "triplet_accuracy"]
+    (verdict,) = [v for v in result["verdicts"] if v["metric"] == "triplet_accuracy" and v["against"] == "untuned"]
+    (before,) = [b for b in result["baselines"] if b["name"] == "untuned"]
+    (value,) = [m["value"] for m in before["metrics"] if m["name"] == "triplet_accuracy"]
+    assert verdict["difference"] == pytest.approx(metric["value"] - value)
+    assert metric["n_clusters"] < metric["n"] == verdict["n"]
+
+
 def test_files_of_one_shape_become_one_table(tiny_model: Path, capsys) -> None:
     write("first.csv", {"premise": QUESTIONS, "hypothesis": ANSWERS, "label": ["entailment", "neutral", "-1"] * 32})
     write("second.csv", {"sentence1": ANSWERS, "sentence2": QUESTIONS, "gold_label": ["Entailment", "contradiction"] * 48})

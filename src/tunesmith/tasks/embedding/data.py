@@ -17,7 +17,7 @@ from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, pair_labels, rows_test
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest, pair_labels, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
@@ -141,7 +141,7 @@ def make_tests(data: EmbeddingData, recipe: Recipe, corpora: Mapping[str, Corpus
     require_validation(data.validation)
     tests: dict[str, EmbeddingTest] = {}
     for rows in evaluated(data):
-        tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split])
+        tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split], recipe.train.seed)
     if data.retrieval is not None:
         requested = recipe.evaluate.metric
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
@@ -181,6 +181,9 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     lack, remedy = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
     batches = f"batches by {choice.sampler} of {recipe.train.batch_rows}"
     yield CheckLine("loss", f"{choice.name}{why}; {batches}", note=lack, remedy=remedy)
+    for split, test in data.tests.items():
+        if isinstance(test, RowsTest) and test.triplets is not None:
+            yield CheckLine(f"triplets of {split}", f"drawn with train.seed: {test.triplets.summary()}")
     parts = (data.rows.train, *data.rows.also)
     if recipe.embedding.prompts and not any(rows.format.kind in QUERY_DOCUMENT_KINDS for rows in parts):
         note = "the prompts are saved with the model, but not put before these texts: they are no queries and documents"
