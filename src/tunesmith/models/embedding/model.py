@@ -1,4 +1,4 @@
-"""Prepares an embedding model for training: modules, prompts, frozen layers, adapters; saves and merges the adapter afterwards."""
+"""Prepares an embedding model for training (modules, prompts, frozen layers, adapters), and saves and merges its adapter."""
 
 from __future__ import annotations
 
