@@ -19,7 +19,7 @@ from tunesmith.data.pairs.corpus import NO_CORPUS, Corpus
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.pair_classes import NamedClasses, PairLabels, means_same
 from tunesmith.data.pairs.retrieval import Retrieval
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows, highest_by_teacher
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.geometry import Geometry
@@ -31,12 +31,13 @@ from tunesmith.evaluation.pair_search import pair_metrics
 from tunesmith.evaluation.search import (
     SEARCHES,
     Similarity,
+    cosine,
     inner_product_maps,
     nearest,
     normalised,
     word_vectoriser,
 )
-from tunesmith.evaluation.triplets import Triplets, draw_triplets, triplet_accuracy
+from tunesmith.evaluation.triplets import Triplets, draw_triplets, triplet_accuracy, triplet_scores
 from tunesmith.machine import device_name
 from tunesmith.recipe.metric_names import TRIPLET_ACCURACY
 
@@ -48,7 +49,8 @@ METRICS_OF_ROWS = {
 """Shape -> metrics of its predictions, the leading one first."""
 PROBLEM = {"scored_pair": REGRESSION, "labelled_pair": MULTI, "labelled_text": CLUSTERING}
 FOUND_AGAIN = frozenset({"positive_pair", "triplet", "tuple"})
-"""Shapes whose rows have a value each, with no predictions."""
+"""Shapes whose rows have a value each, with no predictions, and whose first two texts belong together."""
+TEACHER = "teacher_scores"
 STARTS = 10
 """Of k-means, of which the best is taken."""
 BEST_F1 = "best_f1"
@@ -102,7 +104,8 @@ class RowsTest:
 
     Attributes:
         sides: texts by column, (N) each: both of a pair, or anchor, positive and negatives.
-        target: (N) scores, class ids, or 1 if a pair means the same and 0 if not; None if the format determines it.
+        target: (N) scores, class ids, 1 if a pair means the same and 0 if not, or which text after the first a teacher scores
+            highest, from 0 on; None if the format determines it.
         row_ids: (N) positions in the source.
         groups: (N) rows of one group depend on each other; None if nothing is known.
         corpus: further texts that the second texts of positive pairs are searched among.
@@ -280,7 +283,7 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Co
     Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
     shape = rows.format
-    if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
+    if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN, TEACHER):
         message = f"the rows are {MEANING[shape.kind]} ({' + '.join(shape.columns)}); that is no test of similarity."
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
     if len(rows) < 2:
@@ -293,6 +296,8 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Co
         if len(classes) < 2:
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
         target = np.array([classes.index(name) for name in rows.target])
+    elif shape.kind == TEACHER:
+        target = np.array(highest_by_teacher(rows))
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
     return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus, seed)
@@ -309,12 +314,6 @@ def pair_labels(rows: EmbeddingRows, named: NamedClasses | None = None) -> PairL
     return PairLabels(pairs, rows.format.texts, rows.source, named or NamedClasses())
 
 
-def cosine(first: Any, second: Any) -> Array:
-    """(N) inner products of two (N, D), dense or sparse, whose rows have length 1."""
-    product = first.multiply(second) if hasattr(first, "multiply") else first * second
-    return np.asarray(product.sum(axis=1), dtype=np.float64).ravel()
-
-
 def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """Computes the outputs of vectors of length 1, given as one matrix per side."""
     kind = test.format.kind
@@ -326,7 +325,13 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
         assert test.target is not None
         clusters = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(sides[0])
         found = Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64))
-        return Outputs(test.problem, found, row_scores=triplet_scores(test, sides[0]))
+        return Outputs(test.problem, found, row_scores=triplet_scores(test.triplets, sides[0]))
+    if kind == TEACHER:
+        assert test.target is not None
+        others = np.stack([cosine(sides[0], side) for side in sides[1:]], axis=1)
+        near = np.take_along_axis(others, test.target[:, None], axis=1)[:, 0]
+        np.put_along_axis(others, test.target[:, None], -np.inf, axis=1)
+        return Outputs(row_scores={"accuracy": triplet_accuracy(near, others.max(axis=1))})
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
@@ -335,16 +340,6 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     if kind == "scored_pair":
         return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
     return Outputs(test.problem, at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
-
-
-def triplet_scores(test: RowsTest, vectors: Any) -> Mapping[str, Array]:
-    """Returns the triplet accuracy of labelled texts, by their vectors of length 1; empty where no triplet can be drawn."""
-    triplets = test.triplets
-    if triplets is None:
-        return {}
-    anchors = vectors[triplets.anchor]
-    near, far = cosine(anchors, vectors[triplets.positive]), cosine(anchors, vectors[triplets.negative])
-    return {TRIPLET_ACCURACY: triplet_accuracy(near, far)}
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:

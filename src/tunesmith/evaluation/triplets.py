@@ -7,13 +7,16 @@ of at least two classes, each triplet stays in one block, and the blocks are ind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
+from tunesmith.evaluation.search import cosine
+from tunesmith.recipe.metric_names import TRIPLET_ACCURACY
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,12 @@ def triplet_accuracy(near: Array, far: Array) -> Array:
     Equal similarities are wrong, as ``TripletEvaluator`` of sentence-transformers counts them.
     """
     return (near > far).astype(float)
+
+
+def triplet_scores(triplets: Triplets | None, vectors: Any) -> Mapping[str, Array]:
+    """Returns the triplet accuracy of vectors of length 1 (N, D), dense or sparse; empty without triplets."""
+    if triplets is None:
+        return {}
+    anchors = vectors[triplets.anchor]
+    near, far = cosine(anchors, vectors[triplets.positive]), cosine(anchors, vectors[triplets.negative])
+    return {TRIPLET_ACCURACY: triplet_accuracy(near, far)}

@@ -106,8 +106,8 @@ def different_pairs(sentences: Sequence[str], models: Sequence[ModelSimilarities
         for i in order
     ]
     note = (
-        f"Ordered by the difference of ranks. The rank, in brackets, is a pair's place among all {plural(len(first), 'pair')} of a "
-        "model, the most similar first. Cosines of two models have different ranges, so that 0.7 is near in one and far in "
+        f"Ordered by the difference of ranks. The rank, in brackets, is a pair's place among all {plural(len(first), 'pair')} "
+        "of a model, the most similar first. Cosines of two models have different ranges, so that 0.7 is near in one and far in "
         "another; ranks do not. No model is right here: read which order fits your sentences."
     )
     return join([tag("p", note, class_="note"), tables.table(heads, rows), agreement(models, ranked)])

@@ -258,7 +258,10 @@ def similarity_test(
 ) -> EmbeddingTest:
     """Builds the test of the rows' format, or of paraphrases to be mined.
 
-    Notes say which label means the same, and how many texts are searched. The seed draws triplets of labelled texts. Raises InputError for a corpus that is not searched.
+    Notes say which label means the same, and how many texts are searched. Raises InputError for a corpus that is not searched.
+
+    Args:
+        seed: of the triplets of labelled texts.
     """
     is_search = rows.format.kind == "positive_pair" and not mine
     if corpus is not None and not is_search:
