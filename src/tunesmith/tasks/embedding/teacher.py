@@ -149,7 +149,7 @@ def load_bi_encoder(source: ModelSource, row_kind: PairKind, max_length: int | N
             vectors = dict(zip(different, encoder.encode(different, prompt), strict=True))
             sides.append(np.stack([vectors[text] for text in texts]))
         if encoder.similarity == "euclidean":
-            return -np.linalg.norm(sides[0] - sides[1], axis=1)
+            return np.asarray(-np.linalg.norm(sides[0] - sides[1], axis=1))
         return cosine(*(normalised(side) if encoder.similarity == "cosine" else side for side in sides))
 
     return Teacher(
