@@ -104,9 +104,7 @@ def embed(
         tunesmith.embed("builtin:minilm", ["where is my parcel?", "cancel it please"]).shape
     """
     started, path = time.perf_counter(), None if output is None else Path(output)
-    work = None if path is None else Work("embedding", path, SUFFIXES, ROWS_PER_PART)
-    if work is not None:
-        require_place(work, data, resume, overwrite)
+    work = None if path is None else placed(path, data, resume, overwrite)
     table = read_rows_or_text(data, listener)
     columns = text_columns(table, text)
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
@@ -126,16 +124,32 @@ def embed(
     )
     if path is None or work is None:
         return vectors_in_memory(texts, encoder, settings, listener)
+    n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
+    found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
+    default = encoder.default_prompt if prompt is None else ""
+    return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
+
+
+def placed(path: Path, data: object, resume: bool, overwrite: bool) -> Work:
+    """Returns the work of an output file. Raises OutputError if it cannot be written there, or another file is in the way."""
+    work = Work("embedding", path, SUFFIXES, ROWS_PER_PART)
+    require_place(work, data, resume, overwrite)
+    return work
+
+
+def embed_file(
+    work: Work, table: Table, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, resume: bool,
+    listener: Listener,
+) -> int:  # fmt: skip
+    """Writes the embeddings of the texts; returns the number of rows with embeddings from an interrupted run."""
 
     def compute(rows: list[int], progress: Callable[[int], None]) -> Array:
         return vectors_of([text for text in (texts[i] for i in rows) if text is not None], encoder, settings, progress)
 
-    with begin(work, settings, resume), disk_errors(path.parent):
+    with begin(work, settings, resume), disk_errors(work.path.parent):
         n_kept = write_parts(work, order_of(texts), compute, listener)
         join_parts(work, table, texts, settings)
-    found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
-    default = encoder.default_prompt if prompt is None else ""
-    return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
+    return n_kept
 
 
 def embedded(path: Path, texts: Sequence[str | None], n_kept: int, settings: Settings, seconds: float) -> Embedded:

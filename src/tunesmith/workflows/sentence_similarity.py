@@ -46,7 +46,7 @@ def write_similarity_page(
     require_file_place(output, sentences)
     texts, notes = read_sentences(sentences, text, listener)
     for name in models:
-        if detect_model_kind(name) != "embedding":
+        if detect_model_kind(name) in ("causal", "classifier"):
             message = "it is no embedding model, and sentences have no vectors by it."
             raise InputError.one(name, message, "Name runs of task: embedding, folders, hub ids or builtin:NAME.")
     results = [similarities(name, texts, listener) for name in models]

@@ -117,39 +117,75 @@ def teacher_scores(
     started, work = time.perf_counter(), Work("score", Path(output), ROW_SUFFIXES, ROWS_PER_PART)
     require_place(work, data, resume, overwrite)
     table, note = divide_text_lists(read_given(data, listener))
-    row_format = scorable_format(table, columns)
-    names = score_names(row_format)
-    sides = [[None if is_missing(cell) else str(cell).strip() for cell in table.columns[name]] for name in row_format.texts]
-    model = load_teacher(str(teacher), row_format.kind, logits, max_length)
-    source = table.sha256 or sha256_of_rows(sides)
-    settings = ScoreSettings(str(teacher), hash_model(str(teacher), Path()), source, row_format.columns, logits, max_length)
-    order = longest_first([-1 if None in texts else sum(len(text or "") for text in texts) for texts in zip(*sides, strict=True)])
-    if not len(order):
-        raise DataError.one(table.source, f"every row is {WITHOUT_TEXT}.", f"The columns are {listed(row_format.texts)}.")
-    scores = np.full((len(table), len(sides) - 1), np.nan)
-    with begin(work, settings, resume), disk_errors(work.path.parent):
-        n_kept = write_parts(work, order, scorer(model, sides), listener)
-        fill(scores, work, order)
-        scored = with_scores(table, names, scores)
-        write_rows(work.path, scored.columns)
-        shutil.rmtree(work.parts)
-    margins = scores[:, :1] - scores[:, 1:] if row_format.kind in RANKED else None
+    rows = rows_to_score(table, columns)
+    model = load_teacher(str(teacher), rows.format.kind, logits, max_length)
+    source, own = table.sha256 or sha256_of_rows(rows.sides), hash_model(str(teacher), Path())
+    settings = ScoreSettings(str(teacher), own, source, rows.format.columns, logits, max_length)
+    scores, n_kept = write_scores(work, rows, model, settings, resume, listener)
     return TeacherScores(
         path=work.path,
-        format=row_format.kind,
-        columns=row_format.texts,
-        scores=names,
+        format=rows.format.kind,
+        columns=rows.format.texts,
+        scores=rows.names,
         teacher=model.kind,
         scale=model.scale,
         n_rows=len(table),
-        n_missing=len(table) - len(order),
+        n_missing=len(table) - len(rows.order),
         n_kept=n_kept,
-        n_positive_higher=None if margins is None else int((margins[order] > 0).all(axis=1).sum()),
-        largest_margin=None if margins is None else float(np.nanmax(np.abs(margins))),
-        recipe_columns=recipe_columns(scored, row_format, names),
+        **margin_figures(scores[rows.order], rows.format),
+        recipe_columns=recipe_columns(with_scores(rows, scores), rows),
         notes=(note,) if note else (),
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+@dataclass(frozen=True)
+class RowsToScore:
+    """A table, and its texts that a teacher scores.
+
+    Attributes:
+        sides: texts by column, None where there is none.
+        order: positions of the complete rows, the longest first.
+        names: the new columns, of each text but the first.
+    """
+
+    table: Table
+    format: PairFormat
+    sides: list[list[str | None]]
+    order: Array
+    names: tuple[str, ...]
+
+
+def rows_to_score(table: Table, columns: Mapping[str, str | Sequence[str]]) -> RowsToScore:
+    """Reads the texts of a table. Raises DataError if its rows cannot be scored, or none is complete."""
+    row_format = scorable_format(table, columns)
+    sides = [[None if is_missing(cell) else str(cell).strip() for cell in table.columns[name]] for name in row_format.texts]
+    order = longest_first([-1 if None in row else sum(len(text or "") for text in row) for row in zip(*sides, strict=True)])
+    if not len(order):
+        raise DataError.one(table.source, f"every row is {WITHOUT_TEXT}.", f"The columns are {listed(row_format.texts)}.")
+    names = (SCORE,) if len(sides) == 2 else tuple(f"{SCORE}_{i}" for i in range(1, len(sides)))
+    return RowsToScore(table, row_format, sides, order, names)
+
+
+def write_scores(
+    work: Work, rows: RowsToScore, model: Teacher, settings: ScoreSettings, resume: bool, listener: Listener
+) -> tuple[Array, int]:
+    """Scores the rows in parts and writes the file; returns the scores (N, K), and the number of rows that were kept."""
+    scores = np.full((len(rows.table), len(rows.names)), np.nan)
+    with begin(work, settings, resume), disk_errors(work.path.parent):
+        n_kept = write_parts(work, rows.order, scorer(model, rows.sides), listener)
+        fill(scores, work, rows.order)
+        write_rows(work.path, with_scores(rows, scores).columns)
+        shutil.rmtree(work.parts)
+    return scores, n_kept
+
+
+def margin_figures(scores: Array, row_format: PairFormat) -> dict[str, Any]:
+    """Returns the two figures of ``TeacherScores`` about margins, of the scored rows (n, K)."""
+    if row_format.kind not in RANKED:
+        return {"n_positive_higher": None, "largest_margin": None}
+    margins = scores[:, :1] - scores[:, 1:]
+    return {"n_positive_higher": int((margins > 0).all(axis=1).sum()), "largest_margin": float(np.abs(margins).max())}
 
 
 def scorable_format(table: Table, columns: Mapping[str, str | Sequence[str]]) -> PairFormat:
@@ -178,12 +214,6 @@ def without_labels(table: Table) -> Table:
     return replace(table, columns=kept) if negatives and len(usual) > 1 else table
 
 
-def score_names(row_format: PairFormat) -> tuple[str, ...]:
-    """Names the columns of the scores: of each text but the first."""
-    n = len(row_format.texts) - 1
-    return (SCORE,) if n == 1 else tuple(f"{SCORE}_{i + 1}" for i in range(n))
-
-
 def sha256_of_rows(sides: Sequence[Sequence[str | None]]) -> str:
     """Returns a hash of texts in memory, by which a resumed run recognises them."""
     from tunesmith.workflows.embed import sha256_of
@@ -207,27 +237,22 @@ def scorer(model: Teacher, sides: Sequence[Sequence[str | None]]) -> Callable[[l
     return compute
 
 
-def with_scores(table: Table, names: Sequence[str], scores: Array) -> Table:
-    """Returns the table with the columns of the scores; None where a row has none."""
-    new = {name: [None if np.isnan(x) else float(f"{x:.7g}") for x in scores[:, k].tolist()] for k, name in enumerate(names)}
-    return replace(table, columns={**table.columns, **new})
+def with_scores(rows: RowsToScore, scores: Array) -> Table:
+    """Returns the table with the columns of the scores (N, K); None where a row has none."""
+    new = {name: [None if np.isnan(x) else float(f"{x:.7g}") for x in scores[:, k].tolist()] for k, name in enumerate(rows.names)}
+    return replace(rows.table, columns={**rows.table.columns, **new})
 
 
-def recipe_columns(table: Table, row_format: PairFormat, names: Sequence[str]) -> dict[str, Any]:
+def recipe_columns(scored: Table, rows: RowsToScore) -> dict[str, Any]:
     """Returns the ``data.columns`` of a recipe that trains on the scored rows; empty if they are detected without."""
-    is_ranked = row_format.kind in RANKED
-    expected = (row_format.texts, tuple(names))
+    is_ranked, texts = rows.format.kind in RANKED, rows.format.texts
     try:
-        found = detect_pair_format(table)
+        found = detect_pair_format(scored)
     except DataError:
         found = None
-    if (
-        found is not None
-        and (found.texts, found.target) == expected
-        and found.kind == ("teacher_scores" if is_ranked else "scored_pair")
-    ):
+    kind = "teacher_scores" if is_ranked else "scored_pair"
+    if found is not None and (found.kind, found.texts, found.target) == (kind, texts, rows.names):
         return {}
     if is_ranked:
-        first, second, *negatives = row_format.texts
-        return {"anchor": first, "positive": second, "negative": negatives, "score": list(names)}
-    return {"text": row_format.texts[0], "pair": row_format.texts[1], "score": names[0]}
+        return {"anchor": texts[0], "positive": texts[1], "negative": list(texts[2:]), "score": list(rows.names)}
+    return {"text": texts[0], "pair": texts[1], "score": rows.names[0]}
