@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.workflows.init import init as init
     from tunesmith.workflows.losses import losses as losses
     from tunesmith.workflows.predict import predict as predict
+    from tunesmith.workflows.teacher_scores import teacher_scores as teacher_scores
 
 __version__ = "0.1.0"
 
@@ -49,7 +50,8 @@ PUBLIC = {
     "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
     "generate": "generation.generator", "init": "workflows.init", "losses": "workflows.losses", "predict": "workflows.predict",
-    "report": "workflows.report", "trace": "workflows.from_tables", "train": "workflows.from_tables",
+    "report": "workflows.report", "teacher_scores": "workflows.teacher_scores",
+    "trace": "workflows.from_tables", "train": "workflows.from_tables",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

@@ -25,7 +25,7 @@ RESULT, RECORD, LOCK = "result.json", "run.json", "writer.lock"
 PREDICTIONS, PREDICTIONS_OF_SEEDS = "predictions.parquet", "predictions_of_seeds.parquet"
 RECIPES = ("recipe.yaml", "resolved.yaml")
 RESOLVED_START = "# The resolved recipe"
-EPOCH_LOGITS = "epoch_logits.npz"
+EPOCH_LOGITS, ADAPTER = "epoch_logits.npz", "adapter"
 PARTIAL, REPLACED = ".partial", ".replaced"
 SMOKE_ROWS = 100
 """Rows of each split that a smoke run uses at most."""

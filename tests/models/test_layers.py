@@ -134,3 +134,33 @@ def test_patterns_of_a_decoder() -> None:
     names = freeze(language_model("llama", tied=False), [r"layers\.2\.", "norm"])
     assert any(".layers.2.mlp." in name for name in names)
     assert all(".layers.2." in name or "norm" in name for name in names)
+
+
+SMALL = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 16,
+    "embedding_size": 16, "dim": 16, "hidden_dim": 16, "n_layers": 1, "n_heads": 2, "vocab_size": 30, "pad_token_id": 0,
+}  # fmt: skip
+OUTPUT = [r"^classifier\."]
+
+
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [
+        *((kind, OUTPUT) for kind in ("bert", "albert", "distilbert", "deberta-v2", "modernbert")),
+        *((kind, ["out_proj"]) for kind in ("roberta", "mpnet", "electra")),
+        ("llama", ["score"]),
+    ],
+)
+def test_the_head_of_an_encoder_has_a_hidden_layer(kind: str, output: list[str]) -> None:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.for_model(kind)
+    for name, value in SMALL.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
+    model = AutoModelForSequenceClassification.from_config(config)
+    head = {name for name in freeze(model, "head") if name.endswith("weight") and "norm" not in name}
+    last = {name for name in freeze(model, output) if name.endswith("weight")}
+    assert len(last) == 1
+    assert len(head) == (1 if kind == "llama" else 2)
+    assert last < head or kind == "llama"

@@ -103,7 +103,7 @@ def test_an_interrupted_embedding_goes_on_where_it_stopped(place: Path, tiny_mod
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"output": "out.csv"}, "vectors cannot be written as .csv"),
+        ({"output": "out.csv"}, "embeddings cannot be written as .csv"),
         ({"output": "no/out.npy"}, "the folder no does not exist"),
         ({"output": "rows.npy"}, "there is such a file"),
         ({"text": ["body"]}, "there is no column 'body'. Columns: _id, title, text"),

@@ -133,6 +133,7 @@ def test_several_seeds(train, sentences: list[dict[str, str]]) -> None:
         {"adapter": {"method": "adalora", "init_r": 6, "target_r": 2}},
         {"adapter": {"method": "houlsby", "reduction_factor": 4}},
         {"adapter": {"method": "ia3"}},
+        {"adapter": {"method": "pissa", "r": 4}},
         {"adapter": {"method": "prefix_tuning", "num_virtual_tokens": 4}},
         {"train": {"fast": False}},
         {"train": {"early_stopping": {"patience": 1}}},
@@ -145,6 +146,11 @@ def test_ways_to_train(train, sentences: list[dict[str, str]], sections: dict[st
     partly = "adapter" in sections or "train_layers" in sections.get("train", {})
     assert (found["training"]["n_trainable_parameters"] < found["training"]["n_parameters"]) == partly
     assert run.predict(["good film"])
+    has_both = sections.get("adapter", {}).get("method") in ("lora", "adalora", "ia3")  # merged, on the base as published
+    names = [certificate["name"] for certificate in found["certificates"]]
+    assert (run.folder / "adapter" / "adapter_config.json").exists() == has_both
+    assert ("the saved adapter on its base model equals the trained model" in names) == has_both
+    assert not (run.folder / "adapter").exists() or has_both
 
 
 def test_the_base_model_of_another_run_is_its_untuned_baseline(train, sentences: list[dict[str, str]], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.parsing import UsageError, Verb, columns_by_role
 from tunesmith.cli.predict import RUN_HELP, add_columns, add_tokenizer, columns_from_args
 from tunesmith.cli.recipes import add_labels
 from tunesmith.cli.terminal import Outcome, Terminal, table
@@ -218,13 +218,7 @@ def shortened(text: str) -> str:
 
 def part_columns(args: argparse.Namespace) -> dict[str, str | list[str]]:
     """Collects part -> column from --column, --text, --pair and --label."""
-    columns: dict[str, str | list[str]] = {}
-    for word in args.column or []:
-        part, equals, column = word.partition("=")
-        if not equals or not column:
-            raise UsageError.one("evaluate", f"--column {word} names no column.", "Write --column anchor=question.")
-        earlier = columns.get(part)
-        columns[part] = column if earlier is None else [*([earlier] if isinstance(earlier, str) else earlier), column]
+    columns = columns_by_role(args.column, "evaluate")
     options = {"text": args.text, "pair": args.pair, "label": args.label[0] if args.label else None}
     return columns | {part: column for part, column in options.items() if column}
 

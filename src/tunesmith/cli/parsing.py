@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -124,3 +124,15 @@ def main_help(verbs: Iterable[Verb], about: str) -> str:
             f"{EXIT_CODES}; compare: 3 worse, 4 cannot tell",
         ]
     )
+
+
+def columns_by_role(words: Sequence[str] | None, verb: str) -> dict[str, str | list[str]]:
+    """Collects role -> column, or several, from the words ROLE=COLUMN of ``--column``."""
+    columns: dict[str, str | list[str]] = {}
+    for word in words or []:
+        role, equals, column = word.partition("=")
+        if not equals or not column:
+            raise UsageError.one(verb, f"--column {word} names no column.", "Write --column anchor=question.")
+        earlier = columns.get(role)
+        columns[role] = column if earlier is None else [*([earlier] if isinstance(earlier, str) else earlier), column]
+    return columns

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from tunesmith.data.pairs.corpus import NO_CORPUS, Corpus
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.pair_classes import NamedClasses, PairLabels, means_same
 from tunesmith.data.pairs.retrieval import Retrieval
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows, highest_by_teacher
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.geometry import Geometry
@@ -31,12 +31,15 @@ from tunesmith.evaluation.pair_search import pair_metrics
 from tunesmith.evaluation.search import (
     SEARCHES,
     Similarity,
+    cosine,
     inner_product_maps,
     nearest,
     normalised,
     word_vectoriser,
 )
+from tunesmith.evaluation.triplets import Triplets, draw_triplets, triplet_accuracy, triplet_scores
 from tunesmith.machine import device_name
+from tunesmith.recipe.metric_names import TRIPLET_ACCURACY
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -46,7 +49,8 @@ METRICS_OF_ROWS = {
 """Shape -> metrics of its predictions, the leading one first."""
 PROBLEM = {"scored_pair": REGRESSION, "labelled_pair": MULTI, "labelled_text": CLUSTERING}
 FOUND_AGAIN = frozenset({"positive_pair", "triplet", "tuple"})
-"""Shapes whose rows have a value each, with no predictions."""
+"""Shapes whose rows have a value each, with no predictions, and whose first two texts belong together."""
+TEACHER = "teacher_scores"
 STARTS = 10
 """Of k-means, of which the best is taken."""
 BEST_F1 = "best_f1"
@@ -100,10 +104,12 @@ class RowsTest:
 
     Attributes:
         sides: texts by column, (N) each: both of a pair, or anchor, positive and negatives.
-        target: (N) scores, class ids, or 1 if a pair means the same and 0 if not; None if the format determines it.
+        target: (N) scores, class ids, 1 if a pair means the same and 0 if not, or which text after the first a teacher scores
+            highest, from 0 on; None if the format determines it.
         row_ids: (N) positions in the source.
         groups: (N) rows of one group depend on each other; None if nothing is known.
         corpus: further texts that the second texts of positive pairs are searched among.
+        seed: of the triplets that are drawn from labelled texts.
     """
 
     split: str
@@ -113,6 +119,7 @@ class RowsTest:
     row_ids: tuple[int, ...]
     groups: tuple[str, ...] | None = None
     corpus: Corpus = NO_CORPUS
+    seed: int = 0
 
     @property
     def encoded(self) -> tuple[tuple[str, ...], ...]:
@@ -129,7 +136,16 @@ class RowsTest:
         if self.format.kind == "positive_pair":
             return DEFAULT
         named = METRICS_OF_ROWS.get(self.format.kind, ("accuracy",))
-        return tuple(BEST_F1 if name == "macro_f1" else name for name in named)
+        drawn = (TRIPLET_ACCURACY,) if self.triplets is not None else ()
+        return (*(BEST_F1 if name == "macro_f1" else name for name in named), *drawn)
+
+    @cached_property
+    def triplets(self) -> Triplets | None:
+        """The triplets of labelled texts, the same for every system; None for other rows, and where none can be drawn."""
+        if self.problem != CLUSTERING or self.target is None:
+            return None
+        triplets = draw_triplets(self.target, self.row_clusters, self.seed)
+        return triplets if len(triplets) else None
 
     @property
     def n_texts(self) -> int:
@@ -168,6 +184,10 @@ class RowsTest:
 
     def clusters(self) -> Array:
         """Returns the cluster of each row, or of each different query of positive pairs, see ``data.row_clusters``."""
+        return self.row_clusters
+
+    @cached_property
+    def row_clusters(self) -> Array:
         if self.format.kind == "positive_pair":
             first = first_positions(self.sides[0])
             groups = None if self.groups is None else [self.groups[i] for i in first]
@@ -253,17 +273,18 @@ def check_metrics(names: Sequence[str]) -> None:
             raise InputError.one("--metric", f"{error}.") from None
 
 
-def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Corpus = NO_CORPUS) -> RowsTest:
+def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Corpus = NO_CORPUS, seed: int = 0) -> RowsTest:
     """Builds the test of the rows' format.
 
     Args:
         named: the classes of labelled pairs that the user named.
         corpus: further texts that the second texts of positive pairs are searched among.
+        seed: of the triplets that are drawn from labelled texts.
 
     Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
     shape = rows.format
-    if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
+    if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN, TEACHER):
         message = f"the rows are {MEANING[shape.kind]} ({' + '.join(shape.columns)}); that is no test of similarity."
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
     if len(rows) < 2:
@@ -276,9 +297,11 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Co
         if len(classes) < 2:
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
         target = np.array([classes.index(name) for name in rows.target])
+    elif shape.kind == TEACHER:
+        target = np.array(highest_by_teacher(rows))
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
-    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus)
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus, seed)
 
 
 def same_or_not(rows: EmbeddingRows, named: NamedClasses | None = None) -> list[int]:
@@ -292,12 +315,6 @@ def pair_labels(rows: EmbeddingRows, named: NamedClasses | None = None) -> PairL
     return PairLabels(pairs, rows.format.texts, rows.source, named or NamedClasses())
 
 
-def cosine(first: Any, second: Any) -> Array:
-    """(N) inner products of two (N, D), dense or sparse, whose rows have length 1."""
-    product = first.multiply(second) if hasattr(first, "multiply") else first * second
-    return np.asarray(product.sum(axis=1), dtype=np.float64).ravel()
-
-
 def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """Computes the outputs of vectors of length 1, given as one matrix per side."""
     kind = test.format.kind
@@ -308,11 +325,18 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
 
         assert test.target is not None
         clusters = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(sides[0])
-        return Outputs(test.problem, Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64)))
+        found = Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64))
+        return Outputs(test.problem, found, row_scores=triplet_scores(test.triplets, sides[0]))
+    if kind == TEACHER:
+        assert test.target is not None
+        others = np.stack([cosine(sides[0], side) for side in sides[1:]], axis=1)
+        near = np.take_along_axis(others, test.target[:, None], axis=1)[:, 0]
+        np.put_along_axis(others, test.target[:, None], -np.inf, axis=1)
+        return Outputs(row_scores={"accuracy": triplet_accuracy(near, others.max(axis=1))})
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
-        return Outputs(row_scores={"accuracy": (near > far).astype(float)})
+        return Outputs(row_scores={"accuracy": triplet_accuracy(near, far)})
     assert test.target is not None
     if kind == "scored_pair":
         return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
@@ -331,13 +355,18 @@ def at_best_f1(same: Array, scores: Array) -> Predictions:
 def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
     """Returns the metrics of a test; verdicts are given on the requested one where it has it, else on its first."""
     leading = requested if requested in test.metrics and requested is not None else test.metrics[0]
-    return SplitMetrics(test.split, test.metrics, (leading,), leading)
+    of_predictions = tuple(name for name in test.metrics if name != TRIPLET_ACCURACY)
+    compared = leading if leading in of_predictions else of_predictions[0]
+    return SplitMetrics(test.split, of_predictions, (compared,), leading)
 
 
 def clustered_metrics(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
     """Returns the metrics of a test with the clusters of its rows or queries."""
     kind = "predictions" if test.problem else "row_scores"
-    return replace(metrics_of_test(test, requested), clusters={kind: test.clusters()})
+    clusters = {kind: test.clusters()}
+    if isinstance(test, RowsTest) and test.triplets is not None:
+        clusters["row_scores"] = test.triplets.block
+    return replace(metrics_of_test(test, requested), clusters=clusters)
 
 
 def first_positions(texts: Sequence[str]) -> list[int]:

@@ -19,11 +19,11 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.row_clusters import components
 from tunesmith.errors import DataError
-from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
+from tunesmith.evaluation.embedding_tests import Encoder, Progress, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.search import Similarity, nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.evaluation.search import Similarity, cosine, nearest, nearest_by_words, normalised, word_vectoriser
 from tunesmith.machine import device_name
 
 METRICS = ("map@100", "recall@10", "recall@100")

@@ -58,6 +58,12 @@ def nearest(queries: Array, documents: Array, k: int, device: str = "cpu") -> tu
     return np.take_along_axis(ranked, order, axis=1), np.take_along_axis(ranked_scores, order, axis=1)
 
 
+def cosine(first: Any, second: Any) -> Array:
+    """(N) inner products of two (N, D), dense or sparse, whose rows have length 1."""
+    product = first.multiply(second) if hasattr(first, "multiply") else first * second
+    return np.asarray(product.sum(axis=1), dtype=np.float64).ravel()
+
+
 def normalised(vectors: Array) -> Array:
     """Scales vectors (N, D) to length 1; those of length 0 stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

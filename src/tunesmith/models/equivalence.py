@@ -17,6 +17,8 @@ from tunesmith.results import Certificate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+ADAPTER_CERTIFICATE = "the saved adapter on its base model equals the trained model"
+MERGED_CERTIFICATE = "the merged model equals the adapter"
 RELATIVE_LIMIT = 1e-4
 SMALLEST_LIMIT = 1e-6
 SAMPLE_ROWS = 8

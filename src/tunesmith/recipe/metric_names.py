@@ -14,7 +14,9 @@ SEARCH_METRICS = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 """Retrieval metrics at their usual cut-offs."""
 PAIR_METRICS = ("spearman", "pearson", "average_precision", "auroc", "best_f1", "accuracy")
 """Metrics of the similarity of two vectors, against a score or a yes and no."""
-CLUSTER_METRICS = ("v_measure", "adjusted_rand")
+TRIPLET_ACCURACY = "triplet_accuracy"
+CLUSTER_METRICS = ("v_measure", "adjusted_rand", TRIPLET_ACCURACY)
+"""Metrics of the vectors of labelled texts: the agreement of clusters with the classes, and of drawn triplets."""
 LOSS_METRICS = ("loss", "perplexity", "bits_per_byte")
 """Metrics of the tokens of a text: mean negative log-likelihood in nats, its exponential, and bits per byte of the text."""
 TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")

@@ -16,6 +16,10 @@ MOST_NUMBERS, MOST_NAMES = 20, 40
 """Numbers of rows up to which cells show their number, and rows and columns their names."""
 MOST_HINTS = 1_500
 """Cells up to which each has a hint; more are drawn as one path per shade."""
+NUMBER_CELL, BAR_CELL = 34, 40
+"""Sizes of a cell that always shows its number, and of a colour of the colour bar."""
+LEVEL = 2
+"""Characters up to which the names of all columns are not turned."""
 DARK = 0.58
 """Share from which the number of a cell is written in the light colour."""
 Texts = Sequence[Sequence[str]]
@@ -45,29 +49,69 @@ def cosine_map(cosines: Sequence[Sequence[float]], texts: Sequence[str]) -> Mark
     return draw_matrix(values.clip(0, 1), [[f"{value:.2f}" for value in row] for row in values.tolist()], hints, short, [])
 
 
+def similarity_map(cosines: NDArray[np.float64], names: Sequence[str], row_names: Sequence[str]) -> Markup:
+    """Draws the cosine similarities of numbered sentences (N, N) in the colours of ``color_bar``, with the value in every cell.
+
+    Args:
+        names: of the sentences, in the hints; ``row_names`` stand beside the rows, and columns have numbers from 1 on.
+    """
+    texts = [[two_digits(value) for value in row] for row in cosines.tolist()]
+    hints = [[f"{a} / {b}: cosine {cosines[i, j]:.3f}" for j, b in enumerate(names)] for i, a in enumerate(names)]
+    columns = [str(i + 1) for i in range(len(names))]
+    return draw_matrix(cosines.clip(0, 1), texts, hints, row_names, columns, has_titles=False, cell=NUMBER_CELL)
+
+
+def two_digits(cosine: float) -> str:
+    """Formats a cosine without its leading zero: ``.87``, ``-.05``, ``1``."""
+    text = f"{cosine + 0.0:.2f}".replace("-0.00", "0.00")
+    return {"0.00": "0", "1.00": "1", "-1.00": "-1"}.get(text, text.replace("0.", ".", 1))
+
+
+def color_bar() -> Markup:
+    """Draws the colours of ``similarity_map`` with their cosines, from 0, which stands for less as well, to 1."""
+    shares, width = [i / 10 for i in range(11)], 11 * BAR_CELL
+    frame = tag("rect", x=0, y=0, width=width, height=14, style="fill:var(--heat0)")
+    parts = [
+        tag("rect", x=i * BAR_CELL, y=0, width=BAR_CELL, height=14, fill_opacity=f"{shade_of(share):.2f}")
+        for i, share in enumerate(shares)
+        if share > 0
+    ]
+    names = [
+        tag("text", two_digits(share) if share else "≤ 0", x=(i + 0.5) * BAR_CELL, y=28, text_anchor="middle")
+        for i, share in enumerate(shares)
+    ]
+    shown = [frame, tag("g", *parts, style="fill:var(--heat3)"), *names]
+    return tag("svg", *shown, viewBox=f"0 0 {width} 34", class_="drawing matrix", style=f"max-width:{width}px")
+
+
 def draw_matrix(
-    shades: NDArray[np.float64], texts: Texts, hints: Texts, row_names: Sequence[str], column_names: Sequence[str]
-) -> Markup:
+    shades: NDArray[np.float64], texts: Texts, hints: Texts, row_names: Sequence[str], column_names: Sequence[str],
+    has_titles: bool = True, cell: int | None = None,
+) -> Markup:  # fmt: skip
     """Draws one cell per entry above zero, with the names of rows and columns where they fit.
 
     Args:
         shades: (N, N), each in [0, 1].
         column_names: below the matrix, turned; empty without.
+        has_titles: "label" and "predicted" stand beside the names of rows and columns.
+        cell: the size of every cell, which then has its number and is never scaled; None: by N.
     """
-    n = len(shades)
-    cell = 9 if n > MOST_NAMES else 18 if n > MOST_NUMBERS else 34 if n > 6 else 52
+    n, keeps_size = len(shades), cell is not None
+    cell = cell or (9 if n > MOST_NAMES else 18 if n > MOST_NUMBERS else 34 if n > 6 else 52)
     has_names = n <= MOST_NAMES
     left = 24 + max(map(text_width, row_names), default=0) * has_names
     below = 24 + 0.75 * max(map(text_width, column_names), default=0) * has_names if column_names else 8
     width, height = left + n * cell + 14, n * cell + below + 10
     parts = [draw_cells(shades, hints, left, cell)]
-    if n <= MOST_NUMBERS:
+    if keeps_size or n <= MOST_NUMBERS:
         parts.append(draw_numbers(shades, texts, left, cell))
     if has_names:
         parts.append(draw_names(row_names, column_names, left, cell))
-    if column_names:
+    if column_names and has_titles:
         parts.append(draw_titles(left, n * cell, height))
     size = f"min-width:{0.8 * width:.0f}px;max-width:{1.25 * width:.0f}px"
+    if keeps_size:
+        size = f"width:{width:.0f}px;max-width:none"
     return tag("svg", *parts, viewBox=f"0 0 {width:.0f} {height:.0f}", class_="drawing matrix", focusable="false", style=size)
 
 
@@ -125,8 +169,10 @@ def draw_names(row_names: Sequence[str], column_names: Sequence[str], left: floa
     for i, name in enumerate(row_names):
         shown.append(tag("text", name, x=f"{left - 6:.1f}", y=8 + (i + 0.5) * cell, text_anchor="end"))
     for j, name in enumerate(column_names):
-        place = f"translate({left + (j + 0.5) * cell + 4:.1f} {n * cell + 16}) rotate(-45)"
-        shown.append(tag("text", name, transform=place, text_anchor="end"))
+        x, y = left + (j + 0.5) * cell, n * cell + 16
+        turned = {"transform": f"translate({x + 4:.1f} {y}) rotate(-45)", "text_anchor": "end"}
+        level = {"x": f"{x:.1f}", "y": y + 2, "text_anchor": "middle"}
+        shown.append(tag("text", name, **(level if max(map(len, column_names)) <= LEVEL else turned)))
     return tag("g", *shown)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,14 +18,14 @@ from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
-from tunesmith.disk import disk_errors, require_file_place, require_space, take_lock, whole_file, write_text
-from tunesmith.errors import DataError, Interrupted, OutputError
+from tunesmith.disk import disk_errors, require_space
+from tunesmith.errors import DataError, OutputError
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
-from tunesmith.run_folder import LOCK
 from tunesmith.workflows.inputs import hash_model
+from tunesmith.workflows.parts import Work, begin, fill, longest_first, require_place, write_parts
 
 if TYPE_CHECKING:
     from tunesmith.models.embedding.encoder import SentenceEncoder
@@ -35,7 +34,6 @@ Dtype = Literal["float32", "float16"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float16")
 SUFFIXES = (".parquet", ".npy")
 ROWS_PER_PART = 8_192
-STATE = "state.json"
 IDS = ("id", "_id")
 
 
@@ -105,7 +103,8 @@ def embed(
 
         tunesmith.embed("builtin:minilm", ["where is my parcel?", "cancel it please"]).shape
     """
-    started, path = time.perf_counter(), None if output is None else require_place(Path(output), data, resume, overwrite)
+    started, path = time.perf_counter(), None if output is None else Path(output)
+    work = None if path is None else placed(path, data, resume, overwrite)
     table = read_rows_or_text(data, listener)
     columns = text_columns(table, text)
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
@@ -123,14 +122,34 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    if path is None:
+    if path is None or work is None:
         return vectors_in_memory(texts, encoder, settings, listener)
-    with begin(parts_folder(path), settings, resume), disk_errors(path.parent):
-        n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
-        join_parts(path, parts_folder(path), table, texts, settings)
+    n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
     found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
     default = encoder.default_prompt if prompt is None else ""
     return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
+
+
+def placed(path: Path, data: object, resume: bool, overwrite: bool) -> Work:
+    """Returns the work of an output file. Raises OutputError if it cannot be written there, or another file is in the way."""
+    work = Work("embedding", path, SUFFIXES, ROWS_PER_PART)
+    require_place(work, data, resume, overwrite)
+    return work
+
+
+def embed_file(
+    work: Work, table: Table, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, resume: bool,
+    listener: Listener,
+) -> int:  # fmt: skip
+    """Writes the embeddings of the texts; returns the number of rows with embeddings from an interrupted run."""
+
+    def compute(rows: list[int], progress: Callable[[int], None]) -> Array:
+        return vectors_of([text for text in (texts[i] for i in rows) if text is not None], encoder, settings, progress)
+
+    with begin(work, settings, resume), disk_errors(work.path.parent):
+        n_kept = write_parts(work, order_of(texts), compute, listener)
+        join_parts(work, table, texts, settings)
+    return n_kept
 
 
 def embedded(path: Path, texts: Sequence[str | None], n_kept: int, settings: Settings, seconds: float) -> Embedded:
@@ -184,31 +203,6 @@ def vectors_of(texts: list[str], encoder: SentenceEncoder, settings: Settings, p
     return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
-def require_place(path: Path, data: object, resume: bool, overwrite: bool) -> Path:
-    """Returns the path; raises OutputError if the embeddings cannot be written there, or another file is in the way."""
-    if path.suffix not in SUFFIXES:
-        message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
-        raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
-    require_file_place(path, data)
-    if path.exists() and not overwrite:
-        raise OutputError.one(str(path), "there is such a file.", "Choose another name, or replace it with --overwrite.")
-    parts = parts_folder(path)
-    if parts.exists() and not (parts / STATE).exists() and set(os.listdir(parts)) - {LOCK}:
-        raise OutputError.one(str(parts), "this is no unfinished embedding, and its name is needed.", "Choose another output.")
-    if (parts / LOCK).exists():
-        take_lock(parts / LOCK).close()
-    if parts.exists() and not (resume or overwrite):
-        remedy = "Continue it with --resume, or start over with --overwrite."
-        raise OutputError.one(str(path), f"an unfinished embedding is at {parts}.", remedy)
-    if resume and not (parts / STATE).exists():
-        raise OutputError.one(str(path), f"there is no unfinished embedding at {parts}.", "Start it without --resume.")
-    return path
-
-
-def parts_folder(path: Path) -> Path:
-    return path.with_name(f"{path.name}.parts")
-
-
 def join_columns(table: Table, columns: Sequence[str]) -> list[str | None]:
     """Joins the text columns of each row by a blank; None for a row whose cells are all missing."""
     for name in columns:
@@ -231,80 +225,20 @@ def load_model(source: ModelSource, max_length: int | None, dimensions: int | No
     return encoder
 
 
-def begin(parts: Path, settings: Settings, resume: bool) -> TextIO:
-    """Makes the folder of parts, or checks that an unfinished one has these settings; returns its lock."""
-    plain = json.loads(json.dumps(asdict(settings)))
-    if resume:
-        before = read_state(parts)
-        changed = [f"{key} was {before.get(key)!r} and is {plain[key]!r}" for key in plain if before.get(key) != plain[key]]
-        if changed:
-            message = f"the unfinished embedding has other settings: {'; '.join(changed)}."
-            raise OutputError.one(str(parts), message, "Set them back, or start over with --overwrite.")
-        return take_lock(parts / LOCK)
-    parts.mkdir(exist_ok=True)
-    lock = take_lock(parts / LOCK)
-    for old in (path for path in parts.iterdir() if path.name != LOCK):
-        old.unlink()
-    write_text(parts / STATE, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-    return lock
-
-
-def read_state(parts: Path) -> dict[str, Any]:
-    """Reads the settings of an unfinished embedding. Raises OutputError if they are damaged."""
-    try:
-        state = json.loads((parts / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        state = error
-    if not isinstance(state, dict):
-        raise OutputError.one(str(parts / STATE), "the settings of the unfinished embedding cannot be read.", "Use --overwrite.")
-    return state
-
-
 def order_of(texts: Sequence[str | None]) -> Array:
-    """Returns positions of the rows with a text, the longest first: little padding, and a lack of memory shows at once."""
-    lengths = np.array([-1 if text is None else len(text) for text in texts])
-    order = np.argsort(-lengths, kind="stable")
-    return order[lengths[order] >= 0]
+    """Returns positions of the rows with a text, the longest first."""
+    return longest_first([-1 if text is None else len(text) for text in texts])
 
 
-def write_parts(
-    parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
-) -> int:
-    """Writes the missing parts; returns the number of rows in the others. Raises Interrupted on Ctrl-C; finished parts stay."""
-    listener(Event("phase", "embeddings"))
-    order, n_kept = order_of(texts), 0
-    try:
-        for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
-            rows, place = order[start : start + ROWS_PER_PART], part_path(parts, number)
-            if place.exists():
-                n_kept += len(rows)
-                continue
-
-            def progress(done: int, start: int = start) -> None:
-                listener(Event("step", "embeddings", start + done, len(order)))
-
-            chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
-            with whole_file(place) as part:
-                np.save(part, vectors_of(chosen, encoder, settings, progress))
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
-    return n_kept
-
-
-def part_path(parts: Path, number: int) -> Path:
-    return parts / f"part-{number:06d}.npy"
-
-
-def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
+def join_parts(work: Work, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
     """Joins all parts into one file in the order of the rows, which gets its final name when complete; removes the parts."""
+    path, parts = work.path, work.parts
     whole = parts / "whole.npy"
     n_bytes = len(texts) * settings.dimensions * np.dtype(settings.dtype).itemsize
     require_space(parts, n_bytes * (1 if path.suffix == ".npy" else 2), str(path))
     matrix = np.lib.format.open_memmap(whole, "w+", settings.dtype, (len(texts), settings.dimensions))
     matrix[[i for i, text in enumerate(texts) if text is None]] = np.nan
-    order = order_of(texts)
-    for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
-        matrix[order[start : start + ROWS_PER_PART]] = load_part(part_path(parts, number))
+    fill(matrix, work, order_of(texts))
     matrix.flush()
     if path.suffix == ".npy":
         whole.replace(path)
@@ -312,15 +246,6 @@ def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None
         write_parquet(parts / "whole.parquet", matrix, table, texts)
         (parts / "whole.parquet").replace(path)
     shutil.rmtree(parts)
-
-
-def load_part(path: Path) -> Array:
-    """Reads one part. Raises OutputError if the file is damaged."""
-    try:
-        part: Array = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise OutputError.one(str(path), f"the part cannot be read ({error}).", "Start over with --overwrite.") from error
-    return part
 
 
 def write_parquet(path: Path, matrix: Array, table: Table, texts: Sequence[str | None]) -> None:

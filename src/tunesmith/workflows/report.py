@@ -34,6 +34,7 @@ def report(
     *,
     format: Literal["html", "md", "latex"] | None = None,
     table: Mapping[str, Any] | None = None,
+    sentences: object = None,
 ) -> Path | str:
     """Writes the report of a run, or the comparison of several; returns the path of the page, or the text of the others.
 
@@ -42,6 +43,8 @@ def report(
         output: the file; default for the page of one run: ``report.html`` in its folder. Markdown and LaTeX need none.
         format: default: that of the output's suffix, else the page.
         table: the form of a LaTeX table (``LatexOptions``): ``metrics``, ``caption``, ``label``, ``max_columns``, ``intervals``.
+        sentences: texts, a table or a file; the page then has their cosine similarities by each of ``runs``, which are embedding
+            models: runs, folders, hub ids or ``builtin:NAME``.
 
     Raises InputError if a run is not finished, the format is unknown or not that of the suffix, or several runs have no output.
 
@@ -49,7 +52,12 @@ def report(
 
         print(tunesmith.report("runs/tickets", format="md"))
     """
-    folders = [folder_of(run) for run in ([runs] if isinstance(runs, str | Path | Run) else runs)]
+    if sentences is not None:
+        from tunesmith.workflows.sentence_similarity import write_similarity_page
+
+        models = [str(folder_of(run)) if isinstance(run, Run) else str(run) for run in as_list(runs)]
+        return write_similarity_page(models, sentences, None if output is None else Path(output))[0]
+    folders = [folder_of(run) for run in as_list(runs)]
     path = None if output is None else Path(output)
     chosen = choose_format(path, format)
     options = latex_options(table or {}, chosen)
@@ -61,6 +69,11 @@ def report(
     if path is not None:
         write_text(path, text)
     return text
+
+
+def as_list(runs: str | Path | Run | Sequence[str | Path | Run]) -> list[str | Path | Run]:
+    """Returns the runs as a list; one run is a list of one."""
+    return [runs] if isinstance(runs, str | Path | Run) else list(runs)
 
 
 def choose_format(output: Path | None, format: str | None) -> str:

@@ -12,8 +12,11 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tunesmith.cli.main import main
+from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.rows import usable_rows
+from tunesmith.data.table import Table
 from tunesmith.errors import InputError
-from tunesmith.evaluation.embedding_tests import at_best_f1
+from tunesmith.evaluation.embedding_tests import at_best_f1, rows_test
 from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
 THINGS = ("owl", "bee", "river", "engine", "castle", "violin", "glacier", "market", "lantern", "orchard", "harbour", "comet")
@@ -96,9 +99,33 @@ def test_texts_with_classes_are_found_again_in_clusters(capsys) -> None:
         (f"I like the {thing} {time}", name) for name, things in about.items() for thing in things for time in ("now", "always")
     ]
     result = found(write("rows.csv", {"text": [text for text, _ in rows], "category": [name for _, name in rows]}), capsys=capsys)
-    assert list(values(result)) == ["v_measure", "adjusted_rand"]
+    assert list(values(result)) == ["triplet_accuracy", "v_measure", "adjusted_rand"]
     assert values(result)["v_measure"] > 0.9
+    assert values(result)["triplet_accuracy"] > 0.9
+    assert result["metrics"][0]["n"] == 9  # of nearly equal texts one
+    assert [verdict["metric"] for verdict in result["verdicts"]] == ["triplet_accuracy", "v_measure"]
     assert result["data"]["shape"] == "labelled_text"
+    assert "7 texts left out, equal or nearly equal" in result["findings"][0]["summary"]
+
+
+def test_triplets_of_labelled_texts_count_as_upstream_counts(tiny_model: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.evaluation import TripletEvaluator
+
+    texts = [*(f"the {thing} sang" for thing in THINGS), *(f"{thing} in some place far away" for thing in THINGS)]
+    classes = ["music"] * 12 + ["travel"] * 12
+    table = Table("rows.csv", {"text": texts, "class": classes}, tuple(range(24)))
+    test = rows_test(usable_rows(table, detect_pair_format(table, {"text": "text", "label": "class"}), "test"), seed=5)
+    triplets = test.triplets
+    assert triplets is not None
+    model = SentenceTransformer(str(tiny_model), device="cpu")
+    sides = [[texts[i] for i in part.tolist()] for part in (triplets.anchor, triplets.positive, triplets.negative)]
+    expected = TripletEvaluator(*sides, name="x", show_progress_bar=False)(model)["x_cosine_accuracy"]
+    ours = evaluate_similarity(
+        str(tiny_model), {"text": texts, "class": classes}, columns={"text": "text", "label": "class"}, seed=5
+    )
+    assert ours.metric("triplet_accuracy", "test").value == pytest.approx(expected)
+    assert ours.metric("triplet_accuracy", "test").n_clusters == len(set(triplets.block.tolist()))
 
 
 def test_rows_without_a_text_are_left_out_and_counted(capsys) -> None:

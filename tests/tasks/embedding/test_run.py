@@ -124,6 +124,22 @@ def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
     assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
 
 
+def test_labelled_texts_are_measured_by_the_same_triplets_before_and_after(tiny_model: Path, capsys) -> None:
+    rows = {"text": [*QUESTIONS, *ANSWERS], "topic": ["ask"] * len(QUESTIONS) + ["tell"] * len(ANSWERS)}
+    settings = f"data: {{train: {write('rows.csv', rows)}}}\nevaluate: {{metric: triplet_accuracy}}\n{SHORT}"
+    assert main(["check", recipe(tiny_model, settings)]) == 0
+    assert "triplets of validation" in capsys.readouterr().out
+    assert main(["train", "recipe.yaml", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["training"]["best_metric"]["name"] == "triplet_accuracy"
+    (metric,) = [m for m in result["metrics"] if m["name"] == "triplet_accuracy"]
+    (verdict,) = [v for v in result["verdicts"] if v["metric"] == "triplet_accuracy" and v["against"] == "untuned"]
+    (before,) = [b for b in result["baselines"] if b["name"] == "untuned"]
+    (value,) = [m["value"] for m in before["metrics"] if m["name"] == "triplet_accuracy"]
+    assert verdict["difference"] == pytest.approx(metric["value"] - value)
+    assert metric["n_clusters"] < metric["n"] == verdict["n"]
+
+
 def test_files_of_one_shape_become_one_table(tiny_model: Path, capsys) -> None:
     write("first.csv", {"premise": QUESTIONS, "hypothesis": ANSWERS, "label": ["entailment", "neutral", "-1"] * 32})
     write("second.csv", {"sentence1": ANSWERS, "sentence2": QUESTIONS, "gold_label": ["Entailment", "contradiction"] * 48})
@@ -216,12 +232,37 @@ METHODS = (
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_of_peft_are_trained_and_merged(tiny_model: Path, method: str) -> None:
     write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
-    settings = SHORT.replace("max_steps: 6", "max_steps: 3")
+    settings = SHORT.replace("max_steps: 6", "max_steps: 3").replace("0.001", "0.05")
     assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\nadapter: {{method: {method}}}\n{settings}")]) == 0
     result = RunResult.load(Path("runs/e/result.json"))
     assert all(certificate.passed for certificate in result.certificates)
     assert 0 < result.training["n_trainable_parameters"] < result.training["n_parameters"]
     assert not Path("runs/e/model/adapter_config.json").exists()
+    assert_adapter_alone_gives_the_vectors(tiny_model)
+
+
+def assert_adapter_alone_gives_the_vectors(base: Path) -> None:
+    """Asserts that ``adapter/``, loaded by peft alone on the base model, gives the vectors of ``model/``."""
+    from peft import PeftModel
+    from sentence_transformers import SentenceTransformer
+
+    merged, alone = (SentenceTransformer(str(name), device="cpu") for name in ("runs/e/model", base))
+    expected, untuned = merged.encode(QUESTIONS), alone.encode(QUESTIONS)
+    alone[0].model = PeftModel.from_pretrained(alone[0].model, "runs/e/adapter")
+    error = float(np.abs(alone.encode(QUESTIONS) - expected).max())
+    assert error < 1e-5
+    assert np.abs(untuned - expected).max() > 5 * error
+    names = [proof.name for proof in RunResult.load(Path("runs/e/result.json")).certificates]
+    assert "the saved adapter on its base model equals the trained model" in names
+    assert "the merged model equals the adapter" in names
+
+
+def test_an_adapter_that_changed_its_base_is_only_saved_merged(tiny_model: Path) -> None:
+    write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
+    settings = SHORT.replace("max_steps: 6", "max_steps: 3")
+    assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\nadapter: {{method: pissa, r: 4}}\n{settings}")]) == 0
+    assert not Path("runs/e/adapter").exists()
+    assert all(certificate.passed for certificate in RunResult.load(Path("runs/e/result.json")).certificates)
 
 
 def test_the_terminal_and_the_report_show_the_result(tiny_model: Path, capsys) -> None:

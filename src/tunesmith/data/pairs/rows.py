@@ -52,6 +52,21 @@ class EmbeddingRows(SourceRows):
         return replace(super().take(positions, split), sides=sides, target=target)
 
 
+def teacher_margins(rows: EmbeddingRows) -> list[tuple[float, ...]]:
+    """Returns how much higher a teacher scores the positive of each row than each of its negatives.
+
+    As MarginMSELoss reads them, its numbers are a score for each text after the first, or these margins themselves.
+    """
+    are_margins = len(rows.target[0]) == len(rows.sides) - 2 if rows.target else False
+    return [tuple(row) if are_margins else tuple(row[0] - other for other in row[1:]) for row in rows.target or ()]
+
+
+def highest_by_teacher(rows: EmbeddingRows) -> list[int]:
+    """Returns which text after the first has the teacher's highest score in each row, from 0 on; the first of equals."""
+    scores = [(0.0, *(-margin for margin in margins)) for margins in teacher_margins(rows)]
+    return [row.index(max(row)) for row in scores]
+
+
 def split_embedding_rows(
     rows: EmbeddingRows, share: float, seed: int, name: str, searched: SearchedTexts | None = None
 ) -> tuple[EmbeddingRows, EmbeddingRows]:

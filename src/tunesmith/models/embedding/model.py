@@ -1,13 +1,15 @@
-"""Prepares an embedding model for training: modules, prompts, frozen layers, adapters; and merges the adapter afterwards."""
+"""Prepares an embedding model for training (modules, prompts, frozen layers, adapters), and saves and merges its adapter."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.attach import PEFT_ERRORS, adapter_config
-from tunesmith.models.adapters.methods import BOTTLENECKS
+from tunesmith.models.adapters.attach import PEFT_ERRORS, adapter_config, can_merge, load_adapter, save_model_files
+from tunesmith.models.adapters.base import AdapterBase
+from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, make_encoder
 from tunesmith.models.layers import select_parameters, set_dropout
 from tunesmith.models.load import model_errors
@@ -43,7 +45,6 @@ def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
 
 def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> SentenceTransformer:
     """Rebuilds the model with the pooling, dense layer and normalisation of the recipe."""
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Normalize
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -61,7 +62,13 @@ def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Sentenc
     normalises = section.pooling is None and section.dense is None and any(isinstance(module, Normalize) for module in before)
     if section.normalize if section.normalize is not None else normalises:
         modules.append(Normalize())
-    model: Any = encoder.model
+    return of_modules(encoder.model, modules)
+
+
+def of_modules(model: Any, modules: list[Any]) -> SentenceTransformer:
+    """Builds a model of these modules with the prompts, the similarity and the device of another."""
+    from sentence_transformers import SentenceTransformer
+
     kept = {name: getattr(model, name) for name in ("prompts", "default_prompt_name", "similarity_fn_name")}
     return SentenceTransformer(modules=modules, device=str(model.device), **kept)
 
@@ -99,3 +106,20 @@ def merge_adapter(encoder: SentenceEncoder) -> None:
     first: Any = encoder.model[0]
     if hasattr(first, "model") and hasattr(first.model, "merge_and_unload"):
         first.model = first.model.merge_and_unload()
+
+
+def save_adapter(encoder: SentenceEncoder, folder: Path, source: ModelSource) -> SentenceEncoder | None:
+    """Saves the body's adapter with the record of its base model, and loads it again; the encoder does not change.
+
+    Returns:
+        A new body of the base model with the saved adapter, and the other modules of the encoder. None without an adapter, and
+        for one that changed the base model's weights (``pissa``, ``olora``, ``loftq``): it does not fit the base model's files.
+    """
+    first: Any = encoder.model[0]
+    if not can_merge(getattr(first, "model", first)) or changes_base(next(iter(first.model.peft_config.values()))):
+        return None
+    save_model_files(first.model, folder)
+    AdapterBase.of(source).save(folder)
+    base: Any = load_encoder(source, encoder.model.max_seq_length).model
+    base[0].model = load_adapter(base[0].model.to("cpu"), folder)
+    return replace(encoder, model=of_modules(encoder.model, [base[0], *list(encoder.model)[1:]]))

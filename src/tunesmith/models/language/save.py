@@ -18,18 +18,17 @@ from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.bottleneck import has_bottlenecks
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
-from tunesmith.models.equivalence import certificate, equal_tensors
+from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import load_tokenizer, model_errors, require_trained_weights
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
+from tunesmith.run_folder import ADAPTER
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ADAPTER = "adapter"
-ADAPTER_CERTIFICATE = "the saved adapter on its base model equals the trained model"
 CANNOT_MERGE = (NotImplementedError, ValueError, RuntimeError, TypeError, AttributeError)
 """Errors of peft for methods or options that cannot be merged into the weights."""
 Sample = Sequence[Sequence[int]]
@@ -128,7 +127,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
         note = f"{method} cannot be merged, so the adapter was saved: {first_line(error)}"
         return replace(save_adapter(trained, folder), notes=(note,))
     after = sample_logits(merged, sample)
-    certificates.append(certify_equal_logits("the merged model equals the adapter", before, after))
+    certificates.append(certify_equal_logits(MERGED_CERTIFICATE, before, after))
     write_whole(merged, trained.tokenizer, folder)
     certificates.append(equal_tensors([(saved_state(merged), folder)]))
     del adapted, merged

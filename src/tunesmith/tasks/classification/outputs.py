@@ -23,11 +23,18 @@ from tunesmith.models.adapters.attach import (
     saved_state,
 )
 from tunesmith.models.adapters.base import AdapterBase
+from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.encode import encode
-from tunesmith.models.equivalence import equal_tensors, equal_tokens, reload_equality, spread_by_length
-from tunesmith.models.source import ModelSource
+from tunesmith.models.equivalence import (
+    ADAPTER_CERTIFICATE,
+    MERGED_CERTIFICATE,
+    equal_tensors,
+    equal_tokens,
+    reload_equality,
+    spread_by_length,
+)
 from tunesmith.results import TEXT_CHARACTERS, Certificate
-from tunesmith.run_folder import RunFolder
+from tunesmith.run_folder import ADAPTER, RunFolder
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.predictor import PredictorConfig
 from tunesmith.tasks.task import Evaluation, SavedModel
@@ -43,14 +50,14 @@ CERTIFIED_TEXTS = 64
 def save_model(session: LabelledSession, folder: Path, thresholds: list[float] | None) -> SavedModel:
     """Saves the model and proves that the files give the same logits.
 
-    An adapter that can be merged is saved both ways: merged in ``model/``, alone in ``adapter/``.
+    An adapter that can be merged is saved both ways, merged in ``model/`` and alone in ``adapter/``; others only in ``model/``.
     """
     tokens, columns = session.tokens, session.data.splits.columns
     model, pad_id = session.model, tokens.pad_id
     model.to("cpu")
     proofs: list[Certificate] = []
     if session.data.recipe.adapter is not None:
-        model, proofs = merge_adapter(session, folder.parent / "adapter", session.data.source)
+        model, proofs = merge_adapter(session, folder.parent / ADAPTER)
     save_model_files(model, folder)
     if is_adapter(folder):
         save_head_description(folder, model.config)
@@ -89,17 +96,22 @@ def saved_tokens(session: LabelledSession, folder: Path) -> Certificate:
     return equal_tokens(expected, saved)
 
 
-def merge_adapter(session: LabelledSession, folder: Path, source: ModelSource) -> tuple[Any, list[Certificate]]:
-    """Saves the adapter alone; returns the merged model and its certificate, or the same model if it cannot merge."""
-    model, tokens = session.model, session.tokens
-    save_model_files(model, folder)
-    save_head_description(folder, model.config)
-    AdapterBase.of(source).save(folder)
+def merge_adapter(session: LabelledSession, folder: Path) -> tuple[Any, list[Certificate]]:
+    """Saves the adapter alone, and returns the merged model with the certificates of both; the same model if it cannot merge.
+
+    An adapter that changed the base model's weights before training fits no base model, and only its merged model is saved.
+    """
+    model, tokens, proofs = session.model, session.tokens, []
     if not can_merge(model):
         return model, []
+    if not changes_base(next(iter(model.peft_config.values()))):
+        save_model_files(model, folder)
+        save_head_description(folder, model.config)
+        AdapterBase.of(session.data.source).save(folder)
+        rows, alone = tokens.encoded.values(), reload_classifier(folder)
+        proofs.append(reload_equality(model, alone, rows, tokens.pad_id, ADAPTER_CERTIFICATE))
     merged = copy.deepcopy(model).merge_and_unload()
-    name = "the merged model equals the adapter"
-    return merged, [reload_equality(model, merged, tokens.encoded.values(), tokens.pad_id, name)]
+    return merged, [*proofs, reload_equality(model, merged, tokens.encoded.values(), tokens.pad_id, MERGED_CERTIFICATE)]
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:

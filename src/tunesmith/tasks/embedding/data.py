@@ -14,10 +14,10 @@ from tunesmith.data.pairs.corpus import Corpus, corpus_of
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.pair_classes import same_class
 from tunesmith.data.pairs.retrieval import cut_search
-from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
+from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows, teacher_margins
 from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, pair_labels, rows_test
+from tunesmith.evaluation.embedding_tests import TEACHER, EmbeddingTest, RowsTest, SearchTest, pair_labels, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
@@ -32,6 +32,8 @@ from tunesmith.training.losses.embedding_choice import LossChoice, check_scores,
 
 RETRIEVAL = "retrieval"
 """The name of the split for metrics on ``evaluate.retrieval``."""
+MOST_MARGIN = 2
+"""The largest difference of two cosines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,7 @@ def make_tests(data: EmbeddingData, recipe: Recipe, corpora: Mapping[str, Corpus
     require_validation(data.validation)
     tests: dict[str, EmbeddingTest] = {}
     for rows in evaluated(data):
-        tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split])
+        tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split], recipe.train.seed)
     if data.retrieval is not None:
         requested = recipe.evaluate.metric
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
@@ -181,14 +183,29 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     lack, remedy = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
     batches = f"batches by {choice.sampler} of {recipe.train.batch_rows}"
     yield CheckLine("loss", f"{choice.name}{why}; {batches}", note=lack, remedy=remedy)
+    for split, test in data.tests.items():
+        if isinstance(test, RowsTest) and test.triplets is not None:
+            yield CheckLine(f"triplets of {split}", f"drawn with train.seed: {test.triplets.summary()}")
     parts = (data.rows.train, *data.rows.also)
     if recipe.embedding.prompts and not any(rows.format.kind in QUERY_DOCUMENT_KINDS for rows in parts):
         note = "the prompts are saved with the model, but not put before these texts: they are no queries and documents"
         remedy = "Remove embedding.prompts, or give pairs of a query and a document."
         yield CheckLine("prompts", "not used in training", note=note, remedy=remedy)
+    yield from teacher_lines(data)
     for rows, own in zip(data.rows.also, data.also, strict=True):
         yield CheckLine(f"loss of {rows.source}", f"{own.name} on {plural(len(rows), 'row')}; batches by {own.sampler}")
     yield evaluation_rows(data)
+
+
+def teacher_lines(data: EmbeddingTaskData) -> Iterator[CheckLine]:
+    """Describes a teacher's margins, and notes those that vectors of length 1 cannot have."""
+    rows = data.rows.train
+    if rows.format.kind != TEACHER or data.choice.name != "MarginMSELoss":
+        return
+    largest = max(abs(margin) for margins in teacher_margins(rows) for margin in margins)
+    note = f"the student's margins are at most {MOST_MARGIN} if its vectors have length 1" if largest > MOST_MARGIN else ""
+    remedy = "Score by probabilities (tunesmith embed --teacher without --logits), or set embedding.normalize: false."
+    yield CheckLine("teacher's margins", f"up to {largest:.3g}", note=note, remedy=remedy if note else "")
 
 
 def evaluation_rows(data: EmbeddingTaskData) -> CheckLine:

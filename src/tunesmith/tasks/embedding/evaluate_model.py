@@ -22,6 +22,7 @@ from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
+    RowsTest,
     SearchTest,
     check_metrics,
     clustered_metrics,
@@ -196,7 +197,8 @@ def evaluate_similarity(
 
     Scored pairs: correlation of cosine and score. Pairs with two classes: average precision, area under the ROC curve, and the
     best F1 of any threshold. Triplets: share of rows in which the positive is nearer. Positive pairs: retrieval of each second
-    text among all of them. Labelled texts: agreement of clusters with the classes.
+    text among all of them. Labelled texts: agreement of clusters with the classes, and triplet
+    accuracy.
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
@@ -215,7 +217,8 @@ def evaluate_similarity(
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
         rows = usable_rows(table, row_format, SPLIT, group=group_of_run(target, table, listener))
-        test = similarity_test(rows, named_classes(target, same), mine, corpus, listener)
+        test = similarity_test(rows, named_classes(target, same), mine, corpus, listener, seed)
+    drawn = test.triplets if isinstance(test, RowsTest) else None
     plan = EvaluationPlan(
         target=str(target),
         test=test,
@@ -230,6 +233,7 @@ def evaluate_similarity(
         notes=[
             *(f"{rows.source}: {text}" for text in filter(None, [note])),
             *(f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()),
+            *([f"triplet accuracy: {drawn.summary()}."] if drawn is not None and drawn.n_left_out else []),
         ],
     )
     return with_look(evaluate_plan(plan, clock, started), data, target)
@@ -250,11 +254,14 @@ def named_classes(target: str | Path, same: str | None) -> NamedClasses:
 
 
 def similarity_test(
-    rows: EmbeddingRows, named: NamedClasses, mine: bool, corpus: str | Path | None, listener: Listener
+    rows: EmbeddingRows, named: NamedClasses, mine: bool, corpus: str | Path | None, listener: Listener, seed: int
 ) -> EmbeddingTest:
     """Builds the test of the rows' format, or of paraphrases to be mined.
 
     Notes say which label means the same, and how many texts are searched. Raises InputError for a corpus that is not searched.
+
+    Args:
+        seed: of the triplets of labelled texts.
     """
     is_search = rows.format.kind == "positive_pair" and not mine
     if corpus is not None and not is_search:
@@ -265,7 +272,7 @@ def similarity_test(
     texts = NO_CORPUS if corpus is None else file_corpus(rows, str(corpus), Path())
     if is_search:
         listener(Event("note", f"{rows.source}: {texts.words(rows)} (--corpus FILE adds texts)."))
-    return paraphrase_test(rows, named) if mine else rows_test(rows, named, texts)
+    return paraphrase_test(rows, named) if mine else rows_test(rows, named, texts, seed)
 
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:

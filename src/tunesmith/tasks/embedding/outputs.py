@@ -17,11 +17,11 @@ from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, Search
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.embedding.encoder import load_encoder
-from tunesmith.models.embedding.model import merge_adapter
-from tunesmith.models.equivalence import certificate, equal_tensors, equal_tokens
+from tunesmith.models.embedding.model import merge_adapter, save_adapter
+from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors, equal_tokens
 from tunesmith.models.source import ModelSource
-from tunesmith.results import TEXT_CHARACTERS
-from tunesmith.run_folder import RunFolder
+from tunesmith.results import TEXT_CHARACTERS, Certificate
+from tunesmith.run_folder import ADAPTER, RunFolder
 from tunesmith.tasks.embedding.data import RETRIEVAL
 from tunesmith.tasks.embedding.model import EmbeddingSession
 from tunesmith.tasks.embedding.training import plain_vectors, sample_texts
@@ -33,17 +33,30 @@ SAMPLE_MEASURE = "largest difference of a vector's number"
 
 
 def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
-    """Saves the model with its adapter merged, and proves that the files give the same embeddings."""
+    """Saves the model with its adapter merged, and the adapter alone; proves that the files give the same embeddings."""
     encoder, texts = session.encoder, [text for rows in session.data.rows.named().values() for text in sample_texts(rows)]
     encoder.model.to("cpu")
-    merge_adapter(encoder)
+    proofs = save_and_merge_adapter(session, texts, folder.parent / ADAPTER)
     encoder.model.save_pretrained(str(folder), create_model_card=False)
     reloaded = load_encoder(ModelSource(str(folder), str(folder), "folder"))
     name = "the saved model equals the trained one"
-    proofs = [certificate(name, plain_vectors(encoder, texts), plain_vectors(reloaded, texts), SAMPLE_MEASURE)]
+    proofs.append(certificate(name, plain_vectors(encoder, texts), plain_vectors(reloaded, texts), SAMPLE_MEASURE))
     proofs.append(equal_tensors(module_states(encoder.model, folder)))
     proofs.append(equal_tokens(*(token_ids(each.model, texts) for each in (encoder, reloaded))))
     return SavedModel(tuple(proofs))
+
+
+def save_and_merge_adapter(session: EmbeddingSession, texts: list[str], folder: Path) -> list[Certificate]:
+    """Saves the adapter by itself and merges it into the body, in place; certifies both by embeddings of the texts."""
+    encoder = session.encoder
+    if session.data.recipe.adapter is None:
+        return []
+    trained, saved = plain_vectors(encoder, texts), save_adapter(encoder, folder, session.data.source)
+    proofs = []
+    if saved is not None:
+        proofs.append(certificate(ADAPTER_CERTIFICATE, trained, plain_vectors(saved, texts), SAMPLE_MEASURE))
+    merge_adapter(encoder)
+    return [*proofs, certificate(MERGED_CERTIFICATE, trained, plain_vectors(encoder, texts), SAMPLE_MEASURE)]
 
 
 def token_ids(model: Any, texts: list[str]) -> list[list[int]]:
