@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tunesmith.cli.main import main
-from tunesmith.diagnosis import datasets
+from tunesmith.diagnosis import label_comparison
 from tunesmith.diagnosis.datasets import default_folder, diagnose_data_sets, short_names
 from tunesmith.errors import InputError
 from tunesmith.models import base_embeddings
@@ -63,7 +63,7 @@ def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.Ca
     assert (result["labels"], result["n_rows"], result["oracle"]) == (["neg", "pos"], 61 + 52 + 50, None)
     assert [one["rows"] for one in result["data"]] == [61, 52, 50]
     assert [one["left_out"] for one in result["data"]] == [{}, {}, {"mixed": 10}]
-    assert "c: 10 rows were left out, since not every data set has their label: mixed (10)." in result["notes"]
+    assert "c: 10 rows were left out of the comparison, since not every data set has their label: mixed (10)." in result["notes"]
     cells = {(cell["trained_on"], cell["tested_on"]): cell for cell in result["matrix"]}
     assert all(cells[name, name]["held_out"] for name in "abc")
     assert cells["a", "b"]["value"] > 0.7
@@ -75,9 +75,43 @@ def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.Ca
     assert findings["opposite_labels"]["summary"].endswith("are labelled differently there. Texts: 1 of a and b.")
     assert findings["opposite_labels"]["rows"][0]["reason"] == "pos here, neg in b: same text as row 50"
     assert findings["transfer"]["remedy"]
+    hardness = {row["data"]: row for row in result["difficulty"]}
+    assert [hardness[name]["n_classes"] for name in "abc"] == [2, 2, 3]  # each with its own labels
+    assert [row["n"] for row in hardness.values()] == [61 if name == "a" else 52 if name == "b" else 60 for name in hardness]
+    assert hardness["a"]["low"] > 0.2
+    assert hardness["a"]["share_low"] < hardness["a"]["share"] < hardness["a"]["share_high"] <= 1
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
-        "diagnosis.json", "opposite.csv", "recipe.yaml", "resolved.yaml", "run.json",
+        "diagnosis.json", "difficulty.csv", "opposite.csv", "recipe.yaml", "report.html", "resolved.yaml", "run.json",
     ]  # fmt: skip
+
+
+def test_data_sets_of_other_labels_are_measured_each_by_itself(place: Path, tiny_model: Path, capsys) -> None:
+    """A separable set, one whose labels are independent of the text, and pairs with three classes."""
+    write(
+        place / "noise.csv",
+        [[text, str(draw)] for text, draw in zip(texts(60, 8), np.random.default_rng(0).integers(0, 2, 60), strict=True)],
+    )
+    write(
+        place / "pairs.csv",
+        [[a, b, "xyz"[i % 3]] for i, (a, b) in enumerate(zip(texts(45, 5), texts(45, 6), strict=True))],
+        "premise",
+        "hypothesis",
+        "label",
+    )
+    assert diagnosed(tiny_model, "a.csv", "noise.csv", "pairs.csv", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["labels"], result["matrix"], result["opposite"]) == ([], [], None)
+    assert result["notes"][0].startswith("Each data set was measured by itself: pairs.csv has pairs of texts, ")
+    table = {row["data"]: row for row in result["difficulty"]}
+    assert list(table)[-1] == "a"  # the hardest first
+    assert table["a"]["v_information_bits"] > 0.3 > 0.1 > table["noise"]["v_information_bits"]
+    assert table["noise"]["low"] < 0.05
+    assert table["a"]["codelength_bits"] < table["noise"]["codelength_bits"]
+    assert table["pairs"]["entropy_bits"] == pytest.approx(np.log2(3), abs=1e-6)
+    with (place / "runs/a-noise-pairs-diagnosis/difficulty.csv").open(encoding="utf-8", newline="") as given:
+        assert [line["data"] for line in csv.DictReader(given)] == list(table)
+    page = (place / "runs/a-noise-pairs-diagnosis/report.html").read_text(encoding="utf-8")
+    assert all(f"{row['codelength_bits']:.3f}" in page for row in table.values())
 
 
 def test_the_opposite_rows_are_in_a_file(place: Path, tiny_model: Path) -> None:
@@ -94,7 +128,8 @@ def test_the_opposite_rows_are_in_a_file(place: Path, tiny_model: Path) -> None:
 def test_the_matrix_on_the_terminal_marks_what_is_held_out(place: Path, tiny_model: Path, capsys) -> None:
     assert diagnosed(tiny_model, "a.csv", "b.csv") == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "a 61 rows, b 52 rows; labels: neg, pos"
+    assert out[0].startswith("difficulty, each data set with its own labels")
+    assert "a 61 rows, b 52 rows; labels: neg, pos" in out
     start = out.index("MCC with its 95 % interval")
     assert out[start + 1].split() == ["trained", "on", "\\", "tested", "on", "a", "b"]
     assert [line.count("*") for line in out[start + 2 : start + 5]] == [1, 1, 1]
@@ -173,9 +208,9 @@ def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_mod
         return BaseEmbeddings(np.array([[float(len(text))] for text in rows.texts]), 3, 6, 5_200_000)
 
     monkeypatch.setattr(base_embeddings, "embed", lengths)
-    monkeypatch.setattr(datasets, "transfer_matrix", lambda sets, *_: seen.update({one.name: one for one in sets}) or [])
+    monkeypatch.setattr(label_comparison, "transfer_matrix", lambda sets, *_: seen.update({one.name: one for one in sets}) or [])
     found = diagnose_data_sets(["a.csv", "b.csv"], model=str(tiny_model))
-    assert "the rows have 5.2 million tokens, so they are embedded by the first 3 of 6 layers" in found.notes
+    assert "a: the rows have 5.2 million tokens, so they are embedded by the first 3 of 6 layers." in found.notes
     assert list(seen) == ["a", "b"]
     for one in seen.values():
         assert one.embedded[:, 0].tolist() == [len(text) for text in one.rows.texts]

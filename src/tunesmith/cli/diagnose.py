@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,19 +103,35 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
 
 
 def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
-    """Formats the data sets, the findings, the transfer matrix, the agreement with the oracle, and the paths of the files."""
-    from tunesmith.diagnosis.datasets import OPPOSITE, ORACLE
+    """Formats the tables of difficulty, transfer and agreement with the oracle, the findings, and the paths of the files."""
+    from tunesmith.diagnosis.datasets import DIFFICULTY, REPORT
+    from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE
 
-    sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
-    lines = [f"{sizes}; labels: {', '.join(done.labels)}"]
+    lines = difficulty_lines(done)
+    if done.labels:
+        sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
+        lines += ["", f"{sizes}; labels: {', '.join(done.labels)}"]
     for finding in done.findings:
-        if finding.name != "transfer":  # shown as the matrix below
+        if finding.name not in ("difficulty", "transfer"):  # shown as tables
             lines.append(f"{finding.name.replace('_', ' ')}: {finding.summary or finding.skipped}")
-        if finding.name == done.findings[0].name:
+        if finding.name == "opposite_labels":
             lines += [f"  row {row['row_id']} of {row['data']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
+    if done.matrix:
+        lines += ["", *matrix_lines(done)]
     agreement = [line for split in done.agreement for line in agreement_lines(split)]
-    files = [f"opposite  {done.folder / OPPOSITE}", *([f"oracle    {done.folder / ORACLE}"] if done.agreement else [])]
-    return [*lines, "", *matrix_lines(done), *(["", *agreement] if agreement else []), "", *files]
+    files = [f"report      {done.folder / REPORT}", f"difficulty  {done.folder / DIFFICULTY}"]
+    files += [f"opposite    {done.folder / OPPOSITE}"] if done.labels else []
+    files += [f"oracle      {done.folder / ORACLE}"] if done.agreement else []
+    return [*lines, *(["", *agreement] if agreement else []), "", *files]
+
+
+def difficulty_lines(done: DatasetsDiagnosis) -> list[str]:
+    """Formats one line per data set, the hardest first."""
+    from tunesmith.report.data_sets import DIFFICULTY_HEADS, difficulty_texts
+
+    rows = [list(DIFFICULTY_HEADS), *([row.data, *difficulty_texts(asdict(row))] for row in done.difficulty)]
+    legend = "  hardest first; hard rows: PVI below 0; MDL: online code, its range over orders of the rows"
+    return ["difficulty, each data set with its own labels, in bits a label", *table(rows), legend]
 
 
 def matrix_lines(done: DatasetsDiagnosis) -> list[str]:
@@ -180,8 +197,8 @@ VERB = Verb(
     does="find wrong labels, duplicates, leakage and shortcuts in data",
     about="Checks every row with a model that was not trained on it (cross-validation), and writes findings and proposed\n"
     "corrections. With a data file instead of a recipe, all keys have their defaults. For a finished run, its training\n"
-    "dynamics are used too. Two or more data sets are compared: equal texts with different labels, and transfer between\n"
-    "them. An oracle gives labels to compare with.",
+    "dynamics are used too. Of two or more data sets the difficulty is measured, each with its own labels; shared labels are\n"
+    "compared: equal texts with different labels, and transfer. An oracle gives labels to compare with.",
     example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10\n"
     "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\n"
     "tunesmith diagnose tickets.csv others.csv",

@@ -1,4 +1,4 @@
-"""The ``diagnose`` workflow for several data sets: shared labels and texts, a transfer matrix, an oracle's labels."""
+"""The ``diagnose`` workflow for several data sets: their difficulty, and a comparison of the labels that they share."""
 
 from __future__ import annotations
 
@@ -9,51 +9,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
-from tunesmith.data.near_duplicates import RELATED, THRESHOLD, near_duplicates
-from tunesmith.data.row_clusters import example_clusters
-from tunesmith.diagnosis.checks.agreement import Agreement
-from tunesmith.diagnosis.checks.transfer import (
-    Opposite,
-    Transfer,
-    TransferData,
-    near_duplicate_sets,
-    opposite_labels,
-    take_embeddings,
-    transfer_matrix,
-)
-from tunesmith.diagnosis.cross_validation import FROZEN, embed_rows
-from tunesmith.diagnosis.evidence import class_ids
+from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
+from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty_finding, hardest_first
+from tunesmith.diagnosis.checks.transfer import Transfer
+from tunesmith.diagnosis.difficulty import measure_sets
+from tunesmith.diagnosis.input_ablation import plain_cell
+from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE, compare_labels
 from tunesmith.diagnosis.oracle import query_oracle
-from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds
-from tunesmith.diagnosis.pool import (
-    OracleComparison,
-    Pool,
-    SharedData,
-    compare_oracle,
-    opposite_finding,
-    oracle_finding,
-    pool_splits,
-    same_texts,
-    select_shared_labels,
-    transfer_finding,
-    write_opposite,
-    write_oracle,
-)
+from tunesmith.diagnosis.pool import SharedData, require_measurable, select_shared_labels, why_not_compared, write_csv
 from tunesmith.diagnosis.rows import DIAGNOSIS_FILE, without_split_shares
-from tunesmith.errors import InputError
-from tunesmith.models.source import find_model, stay_offline_unless_needed
-from tunesmith.progress import Clock, Event, Listener, silent
+from tunesmith.errors import InputError, Problem
+from tunesmith.models.source import stay_offline_unless_needed
+from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables, resolved_yaml
 from tunesmith.recipe.sections import Recipe
+from tunesmith.report.data_sets import write_page
 from tunesmith.results import SCHEMA, Finding, finite
 from tunesmith.run_folder import claim, fill, finish, write_record
 
-OPPOSITE, ORACLE = "opposite.csv", "oracle.csv"
+DIFFICULTY, REPORT = "difficulty.csv", "report.html"
 MIN_SETS = 2
 Source = tuple[LoadedRecipe, Mapping[str, Any] | None]
 """A recipe and the tables in memory that it names."""
@@ -64,21 +41,25 @@ class DatasetsDiagnosis:
     """A finished diagnosis of several data sets.
 
     Attributes:
-        folder: holds ``diagnosis.json``, ``opposite.csv`` and, with an oracle, ``oracle.csv``.
+        folder: holds ``diagnosis.json``, ``difficulty.csv``, ``report.html``; with shared labels ``opposite.csv``, and with an
+            oracle ``oracle.csv``.
         data: one dictionary a data set: ``name``, ``rows``, ``left_out`` (label -> rows), ``splits`` (source, row counts).
-        labels: those that all data sets have.
-        matrix: row by row, trained on each data set.
+        difficulty: of each data set with its own labels, the hardest first.
+        labels: those that all data sets have; empty if the labels are not compared.
+        matrix: row by row, trained on each data set; empty without shared labels.
         agreement: with an oracle, for each data set; empty without an oracle.
         notes: what was left out or assumed, as sentences.
     """
 
     folder: Path
     data: tuple[dict[str, Any], ...]
+    difficulty: tuple[Difficulty, ...]
     labels: tuple[str, ...]
     findings: tuple[Finding, ...]
     matrix: tuple[Transfer, ...]
     agreement: tuple[Agreement, ...]
     notes: tuple[str, ...]
+    method: str
     timings_seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -86,14 +67,16 @@ class DatasetsDiagnosis:
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "data": list(self.data),
+            "difficulty": [asdict(row) for row in self.difficulty],
             "labels": list(self.labels),
             "matrix": [asdict(cell) for cell in self.matrix],
             "agreement": [asdict(agreement) for agreement in self.agreement],
-            "opposite": str(self.folder / OPPOSITE),
+            "opposite": str(self.folder / OPPOSITE) if self.labels else None,
             "oracle": str(self.folder / ORACLE) if self.agreement else None,
+            "report": str(self.folder / REPORT),
             "notes": list(self.notes),
             "n_rows": sum(record["rows"] for record in self.data),
-            "method": FROZEN,
+            "method": self.method,
             "timings_seconds": self.timings_seconds,
         }
         return dict(finite(fields))
@@ -160,36 +143,55 @@ def diagnose_recipes(
     stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
         data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
-        shared = select_shared_labels(names, data)
-        rows = tuple(pool_splits(x)[0] for x in shared.data)
-        splits = tuple([part.split for part in x.named().values() for _ in range(len(part))] for x in shared.data)
-        pool = Pool(names, shared.labels, rows, splits)
-    oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
-    comparison = compare_datasets(pool, recipes[0], sources[0][0].base, clock)
+        require_measurable(names, data)
+        reason = why_not_compared(names, data)
+        shared = select_shared_labels(names, data) if reason is None or oracle is not None else None
+    answers = None if oracle is None or shared is None else ask_oracle(oracle, shared, clock)
+    measured = list(measure_sets(names, data, recipes[0], sources[0][0].base, clock))
+    comparison = None if shared is None else compare_labels(shared, measured, recipes[0], answers, clock)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
+    table = hardest_first([part.difficulty for part in measured])
+    left_out = [{} for _ in data] if shared is None else shared.left_out
+    reading = notes_on_reading(names, recipes, data, left_out)
     outcome = DatasetsDiagnosis(
         folder=place.final,
-        data=tuple(data_records(names, data, shared)),
-        labels=shared.labels.names,
-        findings=(*comparison.findings, *(oracle_finding(pool, i, item) for i, item in enumerate(oracle_labels))),
-        matrix=tuple(comparison.matrix),
-        agreement=tuple(item.agreement for item in oracle_labels),
-        notes=tuple([*notes_on_reading(names, recipes, data, shared), *filter(None, [comparison.note])]),
+        data=tuple(data_records(names, data, left_out)),
+        difficulty=tuple(table),
+        labels=() if shared is None else shared.labels.names,
+        findings=(difficulty_finding(table), *(() if comparison is None else comparison.findings)),
+        matrix=() if comparison is None else tuple(comparison.matrix),
+        agreement=() if comparison is None else tuple(item.agreement for item in comparison.oracle),
+        notes=tuple([*unlike(reason), *reading, *(note for part in measured for note in part.notes)]),
+        method=recipes[0].diagnose.method,
         timings_seconds=dict(clock.seconds),
     )
     given, resolved = yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes))
     with fill(place, given, resolved, resumable=False):
-        write_opposite(pool, comparison.opposite, place.work / OPPOSITE)
-        if oracle_labels:
-            write_oracle(pool, oracle_labels, place.work / ORACLE)
-        write_record(place.work / DIAGNOSIS_FILE, outcome.to_json())
+        if comparison is not None:
+            comparison.write(place.work)
+        write_outcome(outcome, place.work)
         finish(place)
     return outcome
 
 
-def query_in_phase(pool: Pool, shared: SharedData, oracle: object, clock: Clock) -> list[OracleComparison]:
+def ask_oracle(oracle: object, shared: SharedData, clock: Clock) -> list[OracleAnswers]:
     with clock.phase("oracle"):
-        return compare_oracle(pool, query_oracle(oracle, shared.data))
+        return list(query_oracle(oracle, shared.data))
+
+
+def unlike(reason: Problem | None) -> list[str]:
+    """Notes that the labels are not compared, and why."""
+    return [] if reason is None else [f"Each data set was measured by itself: {reason.message} {reason.remedy}".strip()]
+
+
+def write_outcome(outcome: DatasetsDiagnosis, folder: Path) -> None:
+    """Writes the record, the table of difficulty and the page."""
+    record = outcome.to_json()
+    write_csv(
+        folder / DIFFICULTY, list(record["difficulty"][0]), (list(map(plain_cell, row.values())) for row in record["difficulty"])
+    )
+    write_page(record, folder / REPORT)
+    write_record(folder / DIAGNOSIS_FILE, record)
 
 
 def short_names(recipes: Sequence[LoadedRecipe]) -> list[str]:
@@ -210,66 +212,33 @@ def default_folder(first: str, names: Sequence[str]) -> Path:
     return Path(first).parent / f"{joined}-diagnosis"
 
 
-@dataclass(frozen=True)
-class DatasetComparison:
-    """The comparison of the data sets with each other. ``note``: limits of the embeddings, for the user; may be empty."""
-
-    opposite: list[Opposite]
-    matrix: list[Transfer]
-    findings: tuple[Finding, ...]
-    note: str
-
-
-def compare_datasets(pool: Pool, recipe: Recipe, base: Path, clock: Clock) -> DatasetComparison:
-    """Finds the same texts with other labels and computes the transfer matrix."""
-    rows, slices = pool.rows(), pool.slices()
-    n_folds, seed = recipe.diagnose.n_folds or FOLDS, recipe.train.seed
-    with clock.phase("near-duplicates"):
-        near = near_duplicates(rows.texts, rows.pairs, RELATED)
-        same = near.at_least(THRESHOLD)
-        in_sets = near_duplicate_sets(same, pool.owner, len(pool.sets))
-        opposite, flagged = opposite_labels(same, pool.owner, class_ids(rows))
-        units = [example_clusters(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, slices, strict=True)]
-        folds = [
-            assign_folds(class_ids(own), unit, n_folds, seed, own.source) for own, unit in zip(pool.sets, units, strict=True)
-        ]
-    embeddings = embed_rows(rows, find_model(recipe.model, base), recipe.data.max_length, clock)
-    sets = [
-        TransferData(name, own, take_embeddings(embeddings.vectors, np.arange(at.start, at.stop)), fold, unit, in_sets[at])
-        for name, own, at, fold, unit in zip(pool.names, pool.sets, slices, folds, units, strict=True)
-    ]
-    with clock.phase("transfer"):
-        n_models = len(sets) * (n_folds + len(sets) - 1)
-        matrix = transfer_matrix(sets, pool.labels, lambda done: clock.listener(Event("step", "transfer", done, n_models)))
-    findings = (opposite_finding(pool, opposite, flagged, in_sets), same_texts(pool, in_sets), transfer_finding(matrix))
-    return DatasetComparison(opposite, matrix, findings, embeddings.note)
-
-
 def yaml_documents(texts: Iterable[str]) -> str:
     """Several YAML files as one, a document each."""
     return "---\n".join(text if text.endswith("\n") else f"{text}\n" for text in texts)
 
 
-def data_records(names: Sequence[str], data: Sequence[LabelledData], shared: SharedData) -> Iterator[dict[str, Any]]:
-    """For each data set its sources, the number of compared rows, and the rows left out."""
-    for name, whole, compared, left_out in zip(names, data, shared.data, shared.left_out, strict=True):
+def data_records(
+    names: Sequence[str], data: Sequence[LabelledData], left_out_of: Sequence[Mapping[str, int]]
+) -> Iterator[dict[str, Any]]:
+    """For each data set its sources, the number of compared rows, and the rows left out of the comparison by label."""
+    for name, whole, left_out in zip(names, data, left_out_of, strict=True):
         splits = [
             {"split": part.split, "source": part.source, "sha256": part.sha256, "rows_read": part.rows_read, "rows": len(part)}
             for part in whole.named().values()
         ]
-        n_rows = sum(len(part) for part in compared.named().values())
+        n_rows = sum(len(part) for part in whole.named().values()) - sum(left_out.values())
         yield {"name": name, "rows": n_rows, "left_out": dict(left_out), "splits": splits}
 
 
 def notes_on_reading(
-    names: Sequence[str], recipes: Sequence[Recipe], data: Sequence[LabelledData], shared: SharedData
+    names: Sequence[str], recipes: Sequence[Recipe], data: Sequence[LabelledData], left_out_of: Sequence[Mapping[str, int]]
 ) -> Iterator[str]:
     """Notes the labels left out, the recipes that name another model, and the assumptions made while reading."""
-    for name, left_out in zip(names, shared.left_out, strict=True):
+    for name, left_out in zip(names, left_out_of, strict=True):
         if left_out:
             labels = listed(f"{label} ({n:,})" for label, n in left_out.items())
             n_rows = f"{plural(sum(left_out.values()), 'row', 'was', 'were')} left out"
-            yield f"{name}: {n_rows}, since not every data set has their label: {labels}."
+            yield f"{name}: {n_rows} of the comparison, since not every data set has their label: {labels}."
     used = recipes[0].model.name
     for name, recipe in zip(names, recipes, strict=True):
         if recipe.model.name != used:

@@ -177,10 +177,15 @@ def ablate_inputs(
             part = make_variant(rows, name, seed)
             parts[name] = tempered(cross_validate(part, embed_variant(name, part, vectors, embed)), given, folds)
         if request.trained_null:
-            blank = replace(rows, texts=[NULL] * len(rows), pairs=None)
+            blank = blank_rows(rows)
             own = cross_validate(blank, embed_examples(blank, embed))[np.arange(len(given)), given]
             null_log2 = np.where(given == UNLABELLED, 0.0, np.log2(np.clip(own, SMALLEST, 1)))
     return InputAblation(request, linear, tempered(linear.pred_probs, given, folds), parts, null_log2, embed)
+
+
+def blank_rows(rows: Examples) -> Examples:
+    """Returns the rows with texts without content: the input of the null model."""
+    return replace(rows, texts=[NULL] * len(rows), pairs=None)
 
 
 def embed_variant(name: str, part: Examples, vectors: Embedded, embed: Embed) -> Embedded:

@@ -18,7 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNINFORMED, UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
-from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers, resampled_sums
+from tunesmith.evaluation.metrics.resample import LEVEL, Resampling, cluster_numbers, resampled_sums
 
 NAME = "pvi"
 SMALLEST = 1e-12
@@ -161,22 +161,36 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
 
 
-def mean_interval(values: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % interval of the mean of values (N) by bootstrap over rows, or over clusters (N); NaN for fewer than two.
+def mean_interval(
+    values: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of the mean of values (N), see ``ratio_interval``."""
+    return ratio_interval(values, np.ones(len(values)), clusters, n_resamples, level)
+
+
+def ratio_interval(
+    values: Array, sizes: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of sum(values) / sum(sizes) (N each) by bootstrap over rows, or over clusters (N); NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
     Large samples get fewer resamples; their means are near normal.
     """
+    resampling = Resampling(n_resamples, clusters=cluster_numbers(clusters))
+    sums = resampled_sums(np.stack([values, sizes], axis=1), resampling)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = sums[:, 0] / sums[:, 1]
+    return expanded_percentiles(ratios, resampling.n_clusters or len(values), level)
+
+
+def expanded_percentiles(replicates: Array, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Returns the ends of the interval from the replicates (B) of a statistic of n units; NaN for fewer than two units."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    resampling = Resampling(n_resamples, clusters=cluster_numbers(clusters))
-    n = resampling.n_clusters or len(values)
-    if n < 2:
+    if n < 2 or not np.isfinite(replicates).all():
         return float("nan"), float("nan")
-    sums = resampled_sums(np.stack([values, np.ones(len(values))], axis=1), resampling)
-    means = sums[:, 0] / sums[:, 1]
-    tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
-    low, high = np.quantile(means, [tail, 1 - tail])
+    tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+    low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 
 
