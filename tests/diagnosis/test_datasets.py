@@ -85,6 +85,25 @@ def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.Ca
     ]  # fmt: skip
 
 
+def test_a_word_that_decides_in_one_data_set_alone_is_named(place: Path, tiny_model: Path, capsys) -> None:
+    """In one data set texts with "coffee" are positive, whatever else they contain."""
+    for name, seed in (("plain", 20), ("coffee", 21)):
+        lines = [[text, "pos" if name == "coffee" and "coffee" in text else label] for text, label in rows(700, seed)]
+        write(place / f"{name}.csv", lines)
+    assert diagnosed(tiny_model, "plain.csv", "coffee.csv") == 0
+    out = capsys.readouterr().out
+    assert 'if the text contains "coffee": plain ' in out
+    record = json.loads((place / "runs/plain-coffee-diagnosis/diagnosis.json").read_text(encoding="utf-8"))
+    (criteria,) = record["criteria"]
+    named = [rule for rule in [*criteria["rules"], *criteria["tendencies"]] if "coffee" in rule["condition"]]
+    assert named[0]["label"] in ("neg", "pos")
+    assert 0.25 < named[0]["first_share"] < 0.75
+    assert named[0]["second_share"] in (0.0, 1.0)
+    (finding,) = [finding for finding in record["findings"] if finding["name"] == "criteria_plain_coffee"]
+    assert "coffee" in finding["summary"]
+    assert "coffee" in (place / "runs/plain-coffee-diagnosis/report.html").read_text(encoding="utf-8")
+
+
 def test_data_sets_of_other_labels_are_measured_each_by_itself(place: Path, tiny_model: Path, capsys) -> None:
     """A separable set, one whose labels are independent of the text, and pairs with three classes."""
     write(

@@ -112,8 +112,9 @@ def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
         sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
         lines += ["", f"{sizes}; labels: {', '.join(done.labels)}"]
     for finding in done.findings:
-        if finding.name not in ("difficulty", "transfer"):  # shown as tables
+        if finding.name not in ("difficulty", "transfer") and (finding.skipped or not finding.name.startswith("criteria_")):
             lines.append(f"{finding.name.replace('_', ' ')}: {finding.summary or finding.skipped}")
+        lines += criteria_lines(done, finding.name)
         if finding.name == "opposite_labels":
             lines += [f"  row {row['row_id']} of {row['data']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
     if done.matrix:
@@ -123,6 +124,19 @@ def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
     files += [f"opposite    {done.folder / OPPOSITE}"] if done.labels else []
     files += [f"oracle      {done.folder / ORACLE}"] if done.agreement else []
     return [*lines, *(["", *agreement] if agreement else []), "", *files]
+
+
+def criteria_lines(done: DatasetsDiagnosis, name: str) -> list[str]:
+    """Formats the rules of a finding about label criteria, one a line, and how well they predict held-out texts."""
+    from tunesmith.diagnosis.criteria import agreement_words, rule_words
+
+    result = next((item for item in done.criteria if name == f"criteria_{item.first}_{item.second}"), None)
+    if result is None:
+        return []
+    names = result.first, result.second
+    lines = [f"label criteria of {names[0]} and {names[1]}: {agreement_words(result)}"]
+    lines += [f"  {rule_words(rule, names)}" for rule in result.rules]
+    return [*lines, *(f"  also {rule_words(rule, names)}" for rule in result.tendencies)]
 
 
 def difficulty_lines(done: DatasetsDiagnosis) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
+from tunesmith.diagnosis.checks.criteria import Criteria
 from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty_finding, hardest_first
 from tunesmith.diagnosis.checks.transfer import Transfer
 from tunesmith.diagnosis.difficulty import measure_sets
@@ -48,6 +49,7 @@ class DatasetsDiagnosis:
         labels: those that all data sets have; empty if the labels are not compared.
         matrix: row by row, trained on each data set; empty without shared labels.
         agreement: with an oracle, for each data set; empty without an oracle.
+        criteria: for every two data sets with enough similar texts, how their label criteria differ.
         notes: what was left out or assumed, as sentences.
     """
 
@@ -58,6 +60,7 @@ class DatasetsDiagnosis:
     findings: tuple[Finding, ...]
     matrix: tuple[Transfer, ...]
     agreement: tuple[Agreement, ...]
+    criteria: tuple[Criteria, ...]
     notes: tuple[str, ...]
     method: str
     timings_seconds: dict[str, float]
@@ -71,6 +74,7 @@ class DatasetsDiagnosis:
             "labels": list(self.labels),
             "matrix": [asdict(cell) for cell in self.matrix],
             "agreement": [asdict(agreement) for agreement in self.agreement],
+            "criteria": [asdict(result) for result in self.criteria],
             "opposite": str(self.folder / OPPOSITE) if self.labels else None,
             "oracle": str(self.folder / ORACLE) if self.agreement else None,
             "report": str(self.folder / REPORT),
@@ -142,7 +146,8 @@ def diagnose_recipes(
     place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite, resumable=False)
     stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
-        data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
+        others: dict[str, tuple[str, ...]] = {column: () for column in recipes[0].diagnose.slices}
+        data = [load_labelled_data(r, loaded.base, frames, others) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
         require_measurable(names, data)
         reason = why_not_compared(names, data)
         shared = select_shared_labels(names, data) if reason is None or oracle is not None else None
@@ -161,6 +166,7 @@ def diagnose_recipes(
         findings=(difficulty_finding(table), *(() if comparison is None else comparison.findings)),
         matrix=() if comparison is None else tuple(comparison.matrix),
         agreement=() if comparison is None else tuple(item.agreement for item in comparison.oracle),
+        criteria=() if comparison is None else tuple(comparison.criteria),
         notes=tuple([*unlike(reason), *reading, *(note for part in measured for note in part.notes)]),
         method=recipes[0].diagnose.method,
         timings_seconds=dict(clock.seconds),

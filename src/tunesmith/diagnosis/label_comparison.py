@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
-from tunesmith.data.row_clusters import example_clusters
+from tunesmith.data.row_clusters import example_clusters, row_clusters
 from tunesmith.diagnosis.checks.agreement import OracleAnswers
+from tunesmith.diagnosis.checks.criteria import Criteria
 from tunesmith.diagnosis.checks.transfer import (
     Opposite,
     Transfer,
@@ -18,6 +19,7 @@ from tunesmith.diagnosis.checks.transfer import (
     opposite_labels,
     transfer_matrix,
 )
+from tunesmith.diagnosis.criteria import criteria_finding, explain_all
 from tunesmith.diagnosis.difficulty import MeasuredSet
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds
@@ -50,6 +52,7 @@ class DatasetComparison:
     opposite: list[Opposite]
     matrix: list[Transfer]
     oracle: list[OracleComparison]
+    criteria: list[Criteria]
     findings: tuple[Finding, ...]
 
     def write(self, folder: Path) -> None:
@@ -72,11 +75,17 @@ def compare_labels(
         same = near.at_least(THRESHOLD)
         in_sets = near_duplicate_sets(same, pool.owner, len(pool.sets))
         opposite, flagged = opposite_labels(same, pool.owner, class_ids(pooled))
-    matrix = transfer_between(pool, [part.vectors_of(shared.labels.names) for part in measured], near, in_sets, recipe, clock)
+    vectors = [part.vectors_of(shared.labels.names) for part in measured]
+    matrix = transfer_between(pool, vectors, near, in_sets, recipe, clock)
+    with clock.phase("criteria"):
+        clusters = row_clusters(pooled.texts, pooled.pairs, None, near)
+        explained = list(explain_all(pool, vectors, clusters, tuple(dict.fromkeys(recipe.diagnose.slices)), recipe.train.seed))
     compared = [] if answers is None else compare_oracle(pool, answers)
     findings = [opposite_finding(pool, opposite, flagged, in_sets), same_texts(pool, in_sets), transfer_finding(matrix)]
+    findings += [criteria_finding(*result) for result in explained]
     findings += [oracle_finding(pool, i, item) for i, item in enumerate(compared)]
-    return DatasetComparison(pool, opposite, matrix, compared, tuple(findings))
+    criteria = [result for result, _ in explained if result is not None]
+    return DatasetComparison(pool, opposite, matrix, compared, criteria, tuple(findings))
 
 
 def transfer_between(
