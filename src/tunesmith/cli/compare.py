@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import EXIT_CODES, UsageError, Verb
-from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
+from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table, written
 
 if TYPE_CHECKING:
     from tunesmith.results import Verdict
@@ -20,6 +20,11 @@ WORSE, CANNOT_TELL = 3, 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with every other")
     parser.add_argument("--metric", metavar="M", help="the metric (default: the primary metric of the first run)")
+    parser.add_argument(
+        "--items",
+        metavar="FILE",
+        help="also write the difficulty of each row by three or more runs or seeds (csv)",
+    )
     parser.add_argument("--split", metavar="S", help="the split to compare on (default: the evaluation split of the first run)")
 
 
@@ -31,11 +36,35 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     runs = [Path(name) for name in args.runs]
     verdicts = compare(runs, metric=args.metric, split=args.split)
-    json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
+    json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
+    item_lines = measured_items(args, runs, json) if args.items else []
     words = {verdict.word for verdict in verdicts}
     notes = limits_of_verdicts(runs, verdicts)
     code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
-    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes], exit_code=code)
+    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines], exit_code=code)
+
+
+def measured_items(args: argparse.Namespace, runs: Sequence[Path], json: dict[str, Any]) -> list[str]:
+    """Writes the difficulty of each row, adds the outcome to ``json``, and formats models and hardest rows."""
+    from tunesmith.report.numbers import number, with_interval
+    from tunesmith.results import finite
+    from tunesmith.workflows.items import SHOWN, measure_items
+
+    items, path = measure_items(runs, args.split), Path(args.items)
+    was_there = path.exists()
+    items.write(path)
+    json["items"] = {"path": str(path), **dict(finite(items.to_json()))}
+    models = [
+        (f"{m['run']}{'' if m['seed'] is None else ' seed ' + str(m['seed'])}", with_interval(m["skill"], m["low"], m["high"]))
+        for m in items.models
+    ]
+    hardest = [
+        f"  row {row['row_id']}, labelled {row['label']}: {number(row['difficulty'])} "
+        f"[{number(row['difficulty_low'])}, {number(row['difficulty_high'])}], {row['n_right']} of {row['n_models']} right"
+        for row in items.rows[:SHOWN]
+    ]
+    heads = ["", f"skill of each model on {items.split}, in standard deviations, with its 95 % interval"]
+    return [*heads, *table(models), f"hardest rows of {items.split}", *hardest, items.note, written("items", path, was_there)]
 
 
 def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
