@@ -128,5 +128,5 @@ def rule_words(rule: Rule, names: tuple[str, str]) -> str:
     labels = f"{names[0]} {rule.first_label}, {names[1]} {rule.second_label}"
     shares = [f"{share:.0%} of {n}" if share is not None else "no text" for share, n in
               ((rule.first_share, rule.n_first), (rule.second_share, rule.n_second))]  # fmt: skip
-    doubt = "" if rule.is_confirmed else ", not confirmed"
+    doubt = ", not confirmed" if rule.first_label != rule.second_label and not rule.is_confirmed else ""
     return f"{condition}: {labels} ({rule.label} {shares[0]} and {shares[1]}{doubt})"
