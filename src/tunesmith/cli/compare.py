@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import EXIT_CODES, UsageError, Verb
 from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table, written
+from tunesmith.disk import require_file_place
 
 if TYPE_CHECKING:
     from tunesmith.results import Verdict
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
+    if args.items:
+        require_file_place(Path(args.items))
     runs = [Path(name) for name in args.runs]
     verdicts = compare(runs, metric=args.metric, split=args.split)
     json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--oracle", metavar="ORACLE", help="another source of labels: the folder of a run, a file of labels, or module:function"
     )
+    parser.add_argument(
+        "--explain",
+        metavar="MODEL",
+        help="of several data sets: a language model that chooses what the label criteria depend on",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the diagnosis in the output folder")
 
 
@@ -50,6 +55,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     overrides = [word for word in args.more if "=" in word]
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
+    if args.explain is not None:
+        message = "--explain is about the label criteria of several data sets, and there is one."
+        raise UsageError.one("diagnose", message, "Give two or more, or leave it out.")
     from tunesmith.diagnosis import rows as diagnosis
     from tunesmith.recipe.files import is_file_name, locate
 
@@ -95,6 +103,7 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
     done = diagnose_recipes(
         [(recipe, None) for recipe in loaded],
         oracle=args.oracle,
+        explainer=args.explain,
         folder=folder,
         overwrite=args.overwrite,
         listener=terminal.listener,
@@ -128,7 +137,7 @@ def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
 
 def criteria_lines(done: DatasetsDiagnosis, name: str) -> list[str]:
     """Formats the rules of a finding about label criteria, one a line, and how well they predict held-out texts."""
-    from tunesmith.diagnosis.criteria import agreement_words, rule_words
+    from tunesmith.diagnosis.criteria import agreement_words, choice_words, rule_words
 
     result = next((item for item in done.criteria if name == f"criteria_{item.first}_{item.second}"), None)
     if result is None:
@@ -136,7 +145,8 @@ def criteria_lines(done: DatasetsDiagnosis, name: str) -> list[str]:
     names = result.first, result.second
     lines = [f"label criteria of {names[0]} and {names[1]}: {agreement_words(result)}"]
     lines += [f"  {rule_words(rule, names)}" for rule in result.rules]
-    return [*lines, *(f"  also {rule_words(rule, names)}" for rule in result.tendencies)]
+    lines += [f"  also {rule_words(rule, names)}" for rule in result.tendencies]
+    return lines if result.chosen is None else [*lines, f"  {choice_words(result.chosen, names)}"]
 
 
 def difficulty_lines(done: DatasetsDiagnosis) -> list[str]:

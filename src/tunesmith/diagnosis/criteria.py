@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import is_missing, plural
+from tunesmith.data.cells import is_missing, one_line, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.checks.criteria import (
     EVERY,
     MIN_PAIRS,
+    Chosen,
     Criteria,
     Rule,
     Side,
@@ -22,19 +25,30 @@ from tunesmith.diagnosis.checks.criteria import (
     match_texts,
 )
 from tunesmith.diagnosis.evidence import class_ids
-from tunesmith.diagnosis.pool import Pool
+from tunesmith.diagnosis.pool import Pool, public_start
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.results import Finding
+
+if TYPE_CHECKING:
+    from tunesmith.generation.generator import TextGenerator
 
 MOST_ROWS = 2_500
 """Rows of a data set that are matched, at random: the time grows with the cube."""
 SIMILAR = 0.95
 """Quantile of the similarity of random texts of the two data sets from which a pair counts as similar."""
 SAMPLED = 500
+EXAMPLES, EXAMPLE_CHARACTERS = 4, 80
+"""Pairs with different labels that a language model is shown, and characters of each text."""
+QUESTION = "Two groups label similar texts differently. Which condition do the differences depend on?"
 
 
 def explain_all(
-    pool: Pool, vectors: Sequence[Embedded], clusters: Array, columns: Sequence[str], seed: int
+    pool: Pool,
+    vectors: Sequence[Embedded],
+    clusters: Array,
+    columns: Sequence[str],
+    seed: int,
+    generator: TextGenerator | None = None,
 ) -> Iterator[tuple[Criteria | None, tuple[str, str]]]:
     """Explains every two data sets; yields None beside their names where they have too few similar texts.
 
@@ -42,13 +56,23 @@ def explain_all(
         vectors: embeddings of the rows of each data set.
         clusters: of the pooled rows (N), see ``row_clusters``.
         columns: whose values may be conditions.
+        generator: a language model that chooses one of the conditions.
     """
     for i, j in itertools.combinations(range(len(pool.sets)), 2):
-        yield explain_two(pool, (i, j), (vectors[i], vectors[j]), clusters, columns, seed), (pool.names[i], pool.names[j])
+        yield (
+            explain_two(pool, (i, j), (vectors[i], vectors[j]), clusters, columns, seed, generator),
+            (pool.names[i], pool.names[j]),
+        )
 
 
 def explain_two(
-    pool: Pool, sets: tuple[int, int], vectors: tuple[Embedded, Embedded], clusters: Array, columns: Sequence[str], seed: int
+    pool: Pool,
+    sets: tuple[int, int],
+    vectors: tuple[Embedded, Embedded],
+    clusters: Array,
+    columns: Sequence[str],
+    seed: int,
+    generator: TextGenerator | None = None,
 ) -> Criteria | None:
     draw = np.random.default_rng(seed)
     chosen = [np.sort(draw.permutation(pool.sizes[i])[:MOST_ROWS]) for i in sets]
@@ -65,7 +89,33 @@ def explain_two(
     pairs = SimilarTexts(Side(class_ids(parts[0]), first), Side(class_ids(parts[1]), second), conditions)
     own = [clusters[pool.slices()[i]][rows] for i, rows in zip(sets, matched, strict=True)]
     names = pool.names[sets[0]], pool.names[sets[1]]
-    return explain_criteria(names, pairs, pool.labels.names, linked_pairs(*own), seed)
+    choose = None
+    if generator is not None:
+        choose = partial(choose_by_model, generator, names, pool.labels.names, pairs, texts)
+    return explain_criteria(names, pairs, pool.labels.names, linked_pairs(*own), seed, choose)
+
+
+def choose_by_model(
+    generator: TextGenerator,
+    names: tuple[str, str],
+    labels: Sequence[str],
+    pairs: SimilarTexts,
+    texts: Sequence[Sequence[str]],
+    conditions: Sequence[str],
+    fitted: Array,
+) -> str:
+    """Asks a language model which condition explains the labels of some fitted pairs; it must answer with one."""
+    from tunesmith.generation.generator import generate
+
+    different = fitted[pairs.first.given[fitted] != pairs.second.given[fitted]]
+    public = [i for i in different.tolist() if all(public_start(side[i]) for side in texts)][:EXAMPLES]
+    examples = [
+        f"{name}: {one_line(side[i])[:EXAMPLE_CHARACTERS]} -> {labels[int(given[i])]}"
+        for i in public
+        for name, side, given in zip(names, texts, (pairs.first.given, pairs.second.given), strict=True)
+    ]
+    question = f"{QUESTION}\n" + "\n".join([*examples, "Conditions:", *(f"- {condition}" for condition in conditions), "Answer:"])
+    return generate(generator, question, choices=conditions)[0][0].text
 
 
 def whole(vectors: Embedded) -> Array:
@@ -102,9 +152,10 @@ def criteria_finding(explained: Criteria | None, names: tuple[str, str]) -> Find
     if explained is None:
         return Finding(name, "", skipped=f"fewer than {MIN_PAIRS} pairs of similar texts")
     shown = [*explained.rules, *explained.tendencies]
+    choice = "" if explained.chosen is None else f" {choice_words(explained.chosen, names)}"
     if not shown:
-        return Finding(name, agreement_words(explained))
-    summary = f"{agreement_words(explained)} {'; '.join(rule_words(rule, names) for rule in shown)}."
+        return Finding(name, f"{agreement_words(explained)}{choice}")
+    summary = f"{agreement_words(explained)} {'; '.join(rule_words(rule, names) for rule in shown)}.{choice}"
     remedy = "Read the texts of each rule before you join the data sets: their labels do not mean the same there."
     return Finding(name, summary, remedy=remedy)
 
@@ -120,6 +171,16 @@ def agreement_words(explained: Criteria) -> str:
     own = f"{explained.agreement:.1%} [{explained.low:.1%}, {explained.high:.1%}]"
     common = f"the most frequent label of each data set ({explained.majority_agreement:.1%})"
     return f"the rules predict {own} of the labels of {where}, {word} {common}."
+
+
+def choice_words(chosen: Chosen, names: tuple[str, str]) -> str:
+    """Describes the condition that a language model chose, and how well it predicts held-out texts."""
+    word = "more than" if chosen.gain_low > 0 else "less than" if chosen.gain_high < 0 else "not surely more than"
+    own = f"{chosen.agreement:.1%} [{chosen.low:.1%}, {chosen.high:.1%}]"
+    return (
+        f"Generated by the language model, one of {plural(chosen.n_candidates, 'condition')}: {rule_words(chosen.rule, names)}; "
+        f"alone it predicts {own} of the held-out labels, {word} the most frequent label."
+    )
 
 
 def rule_words(rule: Rule, names: tuple[str, str]) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
@@ -15,9 +15,9 @@ from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.criteria import Criteria
 from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty_finding, hardest_first
 from tunesmith.diagnosis.checks.transfer import Transfer
-from tunesmith.diagnosis.difficulty import measure_sets
+from tunesmith.diagnosis.difficulty import MeasuredSet, measure_sets
 from tunesmith.diagnosis.input_ablation import plain_cell
-from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE, compare_labels
+from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE, DatasetComparison, compare_labels
 from tunesmith.diagnosis.oracle import query_oracle
 from tunesmith.diagnosis.pool import SharedData, require_measurable, select_shared_labels, why_not_compared, write_csv
 from tunesmith.diagnosis.rows import DIAGNOSIS_FILE, without_split_shares
@@ -30,6 +30,9 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.report.data_sets import write_page
 from tunesmith.results import SCHEMA, Finding, finite
 from tunesmith.run_folder import claim, fill, finish, write_record
+
+if TYPE_CHECKING:
+    from tunesmith.generation.generator import TextGenerator
 
 DIFFICULTY, REPORT = "difficulty.csv", "report.html"
 MIN_SETS = 2
@@ -90,6 +93,7 @@ def diagnose_data_sets(
     data: Mapping[str, object] | Sequence[object],
     *,
     oracle: object = None,
+    explainer: str | None = None,
     output: str | Path | None = None,
     overwrite: bool = False,
     model: str = "builtin:minilm",
@@ -102,6 +106,7 @@ def diagnose_data_sets(
         data: each a table in memory (see ``train``), a data file, or a recipe (``.yaml``); by name, or in a list.
         oracle: a ``Run`` or its folder; a table or file of labels; a function from a list of texts (with pairs: and a list of
             second texts) to as many label names, or ``module:function``.
+        explainer: a language model (a run, a folder, a hub id) that chooses among the conditions on which labels depend.
         output: the folder; by default ``runs/A-B-diagnosis``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``; not for recipes.
 
@@ -111,7 +116,9 @@ def diagnose_data_sets(
     sources = [make_source(table, i, model, sections) for i, table in enumerate(tables)]
     names = list(data) if isinstance(data, Mapping) else None
     folder = None if output is None else Path(output)
-    return diagnose_recipes(sources, names=names, oracle=oracle, folder=folder, overwrite=overwrite, listener=listener)
+    return diagnose_recipes(
+        sources, names=names, oracle=oracle, explainer=explainer, folder=folder, overwrite=overwrite, listener=listener
+    )
 
 
 def make_source(table: object, i: int, model: str, sections: dict[str, Any]) -> Source:
@@ -128,6 +135,7 @@ def diagnose_recipes(
     *,
     names: Sequence[str] | None = None,
     oracle: object = None,
+    explainer: str | None = None,
     folder: Path | None = None,
     overwrite: bool = False,
     listener: Listener = silent,
@@ -137,6 +145,7 @@ def diagnose_recipes(
     Args:
         names, folder: by default from the outputs or files of the recipes.
         oracle: see ``oracle.open_oracle``.
+        explainer: a language model that chooses among the conditions on which labels depend.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]
@@ -145,32 +154,13 @@ def diagnose_recipes(
         raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
     place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite, resumable=False)
     stay_offline_unless_needed(*recipes)
-    with clock.phase("data"):
-        others: dict[str, tuple[str, ...]] = {column: () for column in recipes[0].diagnose.slices}
-        data = [load_labelled_data(r, loaded.base, frames, others) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
-        require_measurable(names, data)
-        reason = why_not_compared(names, data)
-        shared = select_shared_labels(names, data) if reason is None or oracle is not None else None
-    answers = None if oracle is None or shared is None else ask_oracle(oracle, shared, clock)
-    measured = list(measure_sets(names, data, recipes[0], sources[0][0].base, clock))
-    comparison = None if shared is None else compare_labels(shared, measured, recipes[0], answers, clock)
+    read = read_sets(names, recipes, sources, clock, needs_shared_labels=oracle is not None or explainer is not None)
+    generator = None if explainer is None else load_generator(explainer, clock)
+    answers = None if oracle is None or read.shared is None else ask_oracle(oracle, read.shared, clock)
+    measured = list(measure_sets(names, read.data, recipes[0], sources[0][0].base, clock))
+    comparison = None if read.shared is None else compare_labels(read.shared, measured, recipes[0], answers, clock, generator)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    table = hardest_first([part.difficulty for part in measured])
-    left_out = [{} for _ in data] if shared is None else shared.left_out
-    reading = notes_on_reading(names, recipes, data, left_out)
-    outcome = DatasetsDiagnosis(
-        folder=place.final,
-        data=tuple(data_records(names, data, left_out)),
-        difficulty=tuple(table),
-        labels=() if shared is None else shared.labels.names,
-        findings=(difficulty_finding(table), *(() if comparison is None else comparison.findings)),
-        matrix=() if comparison is None else tuple(comparison.matrix),
-        agreement=() if comparison is None else tuple(item.agreement for item in comparison.oracle),
-        criteria=() if comparison is None else tuple(comparison.criteria),
-        notes=tuple([*unlike(reason), *reading, *(note for part in measured for note in part.notes)]),
-        method=recipes[0].diagnose.method,
-        timings_seconds=dict(clock.seconds),
-    )
+    outcome = make_outcome(place.final, read, measured, comparison, dict(clock.seconds))
     given, resolved = yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes))
     with fill(place, given, resolved, resumable=False):
         if comparison is not None:
@@ -178,6 +168,70 @@ def diagnose_recipes(
         write_outcome(outcome, place.work)
         finish(place)
     return outcome
+
+
+@dataclass(frozen=True)
+class ReadSets:
+    """The rows of every data set, and those with the labels that all of them have.
+
+    Attributes:
+        shared: None if the labels are not compared; ``reason`` then says why.
+    """
+
+    names: tuple[str, ...]
+    recipes: Sequence[Recipe]
+    data: Sequence[LabelledData]
+    shared: SharedData | None
+    reason: Problem | None
+
+    @property
+    def left_out(self) -> Sequence[Mapping[str, int]]:
+        """For each data set label -> rows that are not compared."""
+        return [{} for _ in self.data] if self.shared is None else self.shared.left_out
+
+
+def read_sets(
+    names: tuple[str, ...], recipes: Sequence[Recipe], sources: Sequence[Source], clock: Clock, *, needs_shared_labels: bool
+) -> ReadSets:
+    """Reads the rows. Raises DataError for rows that cannot be measured, or without shared labels if these are needed."""
+    with clock.phase("data"):
+        others: dict[str, tuple[str, ...]] = {column: () for column in recipes[0].diagnose.slices}
+        data = [load_labelled_data(r, loaded.base, frames, others) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
+        require_measurable(names, data)
+        reason = why_not_compared(names, data)
+        shared = select_shared_labels(names, data) if reason is None or needs_shared_labels else None
+    return ReadSets(names, recipes, data, shared, reason)
+
+
+def make_outcome(
+    folder: Path,
+    read: ReadSets,
+    measured: Sequence[MeasuredSet],
+    comparison: DatasetComparison | None,
+    seconds: dict[str, float],
+) -> DatasetsDiagnosis:
+    table = hardest_first([part.difficulty for part in measured])
+    reading = notes_on_reading(read.names, read.recipes, read.data, read.left_out)
+    return DatasetsDiagnosis(
+        folder=folder,
+        data=tuple(data_records(read.names, read.data, read.left_out)),
+        difficulty=tuple(table),
+        labels=() if read.shared is None else read.shared.labels.names,
+        findings=(difficulty_finding(table), *(() if comparison is None else comparison.findings)),
+        matrix=() if comparison is None else tuple(comparison.matrix),
+        agreement=() if comparison is None else tuple(item.agreement for item in comparison.oracle),
+        criteria=() if comparison is None else tuple(comparison.criteria),
+        notes=tuple([*unlike(read.reason), *reading, *(note for part in measured for note in part.notes)]),
+        method=read.recipes[0].diagnose.method,
+        timings_seconds=seconds,
+    )
+
+
+def load_generator(explainer: str, clock: Clock) -> TextGenerator:
+    with clock.phase("language model"):
+        from tunesmith.generation.generator import load_text_generator
+
+        return load_text_generator(explainer)
 
 
 def ask_oracle(oracle: object, shared: SharedData, clock: Clock) -> list[OracleAnswers]:

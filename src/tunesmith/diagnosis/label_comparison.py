@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
@@ -41,6 +42,9 @@ from tunesmith.progress import Clock, Event
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Finding
 
+if TYPE_CHECKING:
+    from tunesmith.generation.generator import TextGenerator
+
 OPPOSITE, ORACLE = "opposite.csv", "oracle.csv"
 
 
@@ -63,9 +67,18 @@ class DatasetComparison:
 
 
 def compare_labels(
-    shared: SharedData, measured: Sequence[MeasuredSet], recipe: Recipe, answers: Sequence[OracleAnswers] | None, clock: Clock
+    shared: SharedData,
+    measured: Sequence[MeasuredSet],
+    recipe: Recipe,
+    answers: Sequence[OracleAnswers] | None,
+    clock: Clock,
+    explainer: TextGenerator | None = None,
 ) -> DatasetComparison:
-    """Finds the same texts with other labels, computes the transfer matrix, and compares the labels with those of an oracle."""
+    """Finds the same texts with other labels, computes the transfer matrix, and compares the labels with those of an oracle.
+
+    Args:
+        explainer: a language model that chooses among the conditions on which labels depend.
+    """
     rows = tuple(pool_splits(x)[0] for x in shared.data)
     splits = tuple([part.split for part in x.named().values() for _ in range(len(part))] for x in shared.data)
     pool = Pool(tuple(part.name for part in measured), shared.labels, rows, splits)
@@ -79,7 +92,8 @@ def compare_labels(
     matrix = transfer_between(pool, vectors, near, in_sets, recipe, clock)
     with clock.phase("criteria"):
         clusters = row_clusters(pooled.texts, pooled.pairs, None, near)
-        explained = list(explain_all(pool, vectors, clusters, tuple(dict.fromkeys(recipe.diagnose.slices)), recipe.train.seed))
+        columns = tuple(dict.fromkeys(recipe.diagnose.slices))
+        explained = list(explain_all(pool, vectors, clusters, columns, recipe.train.seed, explainer))
     compared = [] if answers is None else compare_oracle(pool, answers)
     findings = [opposite_finding(pool, opposite, flagged, in_sets), same_texts(pool, in_sets), transfer_finding(matrix)]
     findings += [criteria_finding(*result) for result in explained]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,28 @@ def test_words_that_decide_in_one_data_set_alone_are_found_and_confirmed() -> No
     assert found.gain_low > 0.02
     assert found.low < found.agreement < found.high
     assert not any("word1 " in f"{rule.condition} " for rule in found.tendencies)
+
+
+def test_a_chosen_condition_is_measured_on_texts_that_the_choice_was_not_shown() -> None:
+    draw = np.random.default_rng(7)
+    texts = random_texts(900, draw), random_texts(900, draw)
+    first, second, conditions = describe_texts(*texts)
+    given = [labels_of(side, draw, words, 0.05) for side, words in zip(texts, (("word1", "word2"), ()), strict=True)]
+    pairs = SimilarTexts(Side(given[0], first), Side(given[1], second), conditions)
+    shown: list[np.ndarray] = []
+
+    def choose(candidates: Sequence[str], fitted: np.ndarray) -> str:
+        shown.append(fitted)
+        assert 'the text contains "word2"' in candidates
+        return 'the text contains "word2"'
+
+    found = explain_criteria(("a", "b"), pairs, ("plain", "marked"), np.arange(900), 0, choose)
+    assert found is not None
+    assert found.chosen is not None
+    assert len(shown[0]) + found.n_held_out == 900
+    assert (found.chosen.rule.first_label, found.chosen.rule.second_label) == ("marked", "plain")
+    assert 0 < found.chosen.gain < found.gain  # the list has the other word, too
+    assert found.chosen.n_candidates >= 2
 
 
 def test_other_shares_of_the_classes_are_the_last_rule_alone() -> None:

@@ -8,12 +8,14 @@ of 100 cases. The list (Rivest 1987, "Learning Decision Lists") is fitted to one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.diagnosis.checks.pvi import difference_interval, mean_interval
 from tunesmith.diagnosis.checks.shortcuts import lower_words
 
@@ -24,6 +26,8 @@ MIN_PAIRS = 40
 """Fewest pairs of similar texts, fitted and held out together."""
 MOST_WORDS = 2_000
 """Words that are tested: the most frequent ones."""
+MOST_CANDIDATES = 10
+"""Conditions that a language model may choose from: the rules, then the clearest others."""
 SWAPS = 1_000
 ALPHA = 0.05
 EVERY = "every text"
@@ -60,6 +64,27 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The condition that a language model chose from the tested ones, measured as a list of its own.
+
+    Attributes:
+        rule: the condition with its figures on the held-out texts.
+        n_candidates: conditions that it chose from.
+        agreement, low, high, majority_agreement, gain, gain_low, gain_high: as in ``Criteria``, of this condition alone.
+    """
+
+    rule: Rule
+    n_candidates: int
+    agreement: float
+    low: float
+    high: float
+    majority_agreement: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+@dataclass(frozen=True)
 class Criteria:
     """The difference between the label criteria of two data sets.
 
@@ -71,6 +96,7 @@ class Criteria:
         majority_agreement: the same for the most frequent label of each data set.
         gain, gain_low, gain_high: difference of the two, with its 95 % interval.
         tendencies: confirmed conditions that are no rule, since the texts are predicted as well without; the clearest first.
+        chosen: with a language model, the condition that it chose; None without one, or with fewer than two conditions.
     """
 
     first: str
@@ -86,6 +112,11 @@ class Criteria:
     gain_low: float
     gain_high: float
     tendencies: tuple[Rule, ...]
+    chosen: Chosen | None = None
+
+
+Choose = Callable[[Sequence[str], Array], str]
+"""The tested conditions, and the positions of the fitted pairs, to one of the conditions."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +190,8 @@ def describe_texts(
     lengths = [np.array([len(lower_words(text)) for text in side]) for side in (first, second)]
     limits = sorted({int(limit) for limit in np.quantile(np.concatenate(lengths), (0.25, 0.5, 0.75))})
     conditions = [EVERY, *(f'the text contains "{word}"' for word in frequent[:MOST_WORDS])]
-    conditions += [f"the text has at most {limit} words" for limit in limits]
-    conditions += [f"the text has more than {limit} words" for limit in limits]
+    conditions += [f"the text has at most {plural(limit, 'word')}" for limit in limits]
+    conditions += [f"the text has more than {plural(limit, 'word')}" for limit in limits]
     sides: tuple[list[Array], list[Array]] = ([], [])
     for columns, side, n_words in zip(sides, words, lengths, strict=True):
         columns.append(np.ones(len(side), dtype=bool))
@@ -175,7 +206,12 @@ def describe_texts(
 
 
 def explain_criteria(
-    names: tuple[str, str], texts: SimilarTexts, labels: Sequence[str], units: Array, seed: int = 0
+    names: tuple[str, str],
+    texts: SimilarTexts,
+    labels: Sequence[str],
+    units: Array,
+    seed: int = 0,
+    choose: Choose | None = None,
 ) -> Criteria | None:
     """Fits a decision list to one half of the pairs and evaluates it on the other; None for fewer than ``MIN_PAIRS`` pairs.
 
@@ -183,36 +219,68 @@ def explain_criteria(
         labels: names of the classes.
         units: the unit of each pair (P): its pairs stay in one half, and count as one in intervals.
         seed: of the halves and the swaps.
+        choose: chooses one of the conditions that pass the test; it is not shown the held-out half.
     """
     if len(texts) < MIN_PAIRS:
         return None
     draw = np.random.default_rng(seed)
     is_fitted = draw.permutation(np.arange(int(units.max()) + 1) % 2 == 0)[units]
-    fitted, held, own = texts.take(is_fitted), texts.take(~is_fitted), units[~is_fitted]
+    fitted, held = texts.take(is_fitted), HeldOut(texts.take(~is_fitted), units[~is_fitted])
     lines, tendencies = decision_list(fitted, len(labels), draw)
-    right = [predict(lines, side, i) == side.given for i, side in enumerate((held.first, held.second))]
-    majority = [side.given == most_frequent(part.given) for side, part in
-                ((held.first, fitted.first), (held.second, fitted.second))]  # fmt: skip
-    share, common = (np.mean(part, axis=0) for part in (right, majority))  # of the two texts of each pair
-    low, high = mean_interval(share, own)
-    named = tuple(rules(lines, held, labels, own))
-    whole = np.ones((2, len(held)), dtype=bool)
-    others = [make_rule(line, held, whole, labels, own) for line in tendencies]
-    gain_low, gain_high = mean_interval(share - common, own)
+    common = most_frequent(fitted.first.given), most_frequent(fitted.second.given)
+    figures, named = measured_list(lines, held, common), tuple(rules(lines, held.texts, labels, held.units))
+    is_tested = len(lines) > 1 or lines[0][1] >= 0
+    whole = np.ones((2, len(held.texts)), dtype=bool)
+    others = [make_rule(line, held.texts, whole, labels, held.units) for line in tendencies]
+    found, chosen = [*lines[:-1], *tendencies][:MOST_CANDIDATES], None
+    if choose is not None and len(found) > 1:
+        conditions = [texts.conditions[line[0]] for line in found]
+        line = found[conditions.index(choose(conditions, np.flatnonzero(is_fitted)))]
+        line = (*line[:2], *predicted_labels(fitted, line[0], np.ones((2, len(fitted)), dtype=bool)))
+        of_choice = measured_list([line, (0, -1, *common)], held, common)
+        chosen = Chosen(make_rule(line, held.texts, whole, labels, held.units), len(found), **of_choice)
     return Criteria(
         *names,
         n_pairs=len(texts),
-        n_held_out=len(held),
-        rules=named if (len(lines) > 1 or lines[0][1] >= 0) and any(rule.is_confirmed for rule in named) else (),
-        agreement=float(share.mean()),
-        low=low,
-        high=high,
-        majority_agreement=float(common.mean()),
-        gain=float((share - common).mean()),
-        gain_low=gain_low,
-        gain_high=gain_high,
+        n_held_out=len(held.texts),
+        rules=named if is_tested and any(rule.is_confirmed for rule in named) else (),
         tendencies=tuple(rule for rule in others if rule.is_confirmed)[:MOST_RULES],
+        chosen=chosen,
+        **figures,
     )
+
+
+class Figures(TypedDict):
+    """How well a list predicts held-out texts, see ``Criteria``."""
+
+    agreement: float
+    low: float
+    high: float
+    majority_agreement: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pairs that were not fitted to, with the unit of each."""
+
+    texts: SimilarTexts
+    units: Array
+
+
+def measured_list(lines: Sequence[Line], held: HeldOut, common: tuple[int, int]) -> Figures:
+    """Returns the share of held-out texts whose label a list predicts, and its gain over one label for each data set."""
+    sides = (held.texts.first, held.texts.second)
+    share = np.mean([predict(lines, side, i) == side.given for i, side in enumerate(sides)], axis=0)  # of each pair
+    majority = np.mean([side.given == label for side, label in zip(sides, common, strict=True)], axis=0)
+    low, high = mean_interval(share, held.units)
+    gain_low, gain_high = mean_interval(share - majority, held.units)
+    return {
+        "agreement": float(share.mean()), "low": low, "high": high, "majority_agreement": float(majority.mean()),
+        "gain": float((share - majority).mean()), "gain_low": gain_low, "gain_high": gain_high,
+    }  # fmt: skip
 
 
 def decision_list(texts: SimilarTexts, n_classes: int, draw: np.random.Generator) -> tuple[list[Line], list[Line]]:
