@@ -12,18 +12,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, one_line, plural
 from tunesmith.data.personal import masked
-from tunesmith.diagnosis.checks.criteria import (
-    EVERY,
-    MIN_PAIRS,
-    Chosen,
-    Criteria,
-    Rule,
-    Side,
-    SimilarTexts,
-    describe_texts,
-    explain_criteria,
-    match_texts,
-)
+from tunesmith.diagnosis.checks.criteria import MIN_PAIRS, Chosen, Criteria, Rule, explain_criteria
+from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, public_start
 from tunesmith.evaluation.baselines.frozen import Embedded

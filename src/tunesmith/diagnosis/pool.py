@@ -326,7 +326,7 @@ def shape_problem(data: Sequence[LabelledData]) -> Problem | None:
     if not pairs or not single:
         return None
     verb = "has" if len(pairs) == 1 else "have"
-    message = f"{listed(pairs)} {verb} pairs of texts, {listed(single)} single texts; their labels cannot be compared."
+    message = f"{listed(pairs)} {verb} pairs of texts, {listed(single)} single ones; their labels cannot be compared."
     return Problem("data", "", message, "If it has one text a row, name its column in a recipe: columns: {text: NAME}.")
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tunesmith.diagnosis.checks.criteria import EVERY, Criteria, Side, SimilarTexts, describe_texts, explain_criteria, match_texts
+from tunesmith.diagnosis.checks.criteria import Criteria, explain_criteria
+from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
 
 WORDS = [f"word{i}" for i in range(30)]
 
