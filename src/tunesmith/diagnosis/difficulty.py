@@ -11,7 +11,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.load import LabelledData
-from tunesmith.data.near_duplicates import RELATED, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, NearDuplicates, near_duplicates
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.codelength import Codelength, online_code
 from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty
@@ -20,7 +21,7 @@ from tunesmith.diagnosis.checks.transfer import take_embeddings
 from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate
 from tunesmith.diagnosis.evidence import UNLABELLED, Evidence, make_evidence
 from tunesmith.diagnosis.input_ablation import AblationRequest
-from tunesmith.diagnosis.out_of_fold import fit_both, linear_features, mean_scores
+from tunesmith.diagnosis.out_of_fold import FOLDS, default_folds, fit_both, linear_features, mean_scores
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.progress import Clock
@@ -66,6 +67,7 @@ def measure_set(name: str, splits: LabelledData, recipe: Recipe, base: Path, clo
     rows, starts = pool_splits(splits)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
+    recipe = with_folds(recipe, rows, pooled.near)
     request = AblationRequest(trained_null=recipe.diagnose.null_model == TRAINED)
     arrays = cross_validate(pooled, recipe, base, request, None, clock)
     evidence, notes = tempered_evidence(name, pooled, arrays, recipe.diagnose.method)
@@ -76,6 +78,14 @@ def measure_set(name: str, splits: LabelledData, recipe: Recipe, base: Path, clo
     values = evidence_information(evidence, evidence.pred_probs)
     notes = tuple(filter(None, (f"{name}: {arrays.note}." if arrays.note else "", *notes)))
     return MeasuredSet(name, splits, rows, vectors, difficulty(name, evidence, values, code), notes)
+
+
+def with_folds(recipe: Recipe, rows: Examples, near: NearDuplicates) -> Recipe:
+    """Returns the recipe with a number of folds: five where the default of ten is more than the rows that may be separated."""
+    n_folds = default_folds(recipe.diagnose.n_folds, len(rows))
+    if recipe.diagnose.n_folds is None and n_folds > len(np.unique(example_clusters(rows, near))):
+        n_folds = FOLDS
+    return recipe.model_copy(update={"diagnose": recipe.diagnose.model_copy(update={"n_folds": n_folds})})
 
 
 def tempered_evidence(name: str, pooled: PooledSplits, arrays: CrossValidation, method: str) -> tuple[Evidence, tuple[str, ...]]:

@@ -185,18 +185,18 @@ def test_a_slice_that_is_harder_than_the_others_is_named() -> None:
     assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
 
 
-@pytest.mark.parametrize(("n_values", "n_rows"), [(2, 20), (8, 25), (20, 30)])
+@pytest.mark.parametrize(("n_values", "n_rows"), [(2, 20), (8, 20)])
 def test_equal_slices_are_seldom_called_different(n_values: int, n_rows: int) -> None:
-    """The losses have long tails; at most 5 in 100 columns name any value, here 60 columns and three errors of room."""
+    """The losses have long tails; at most 5 in 100 columns name any value, here 40 columns and three errors of room."""
     draw = np.random.default_rng(n_values)
     n, named = n_values * n_rows, 0
-    for _ in range(60):
+    for _ in range(40):
         labels = draw.integers(0, 2, n)
         own = 1 / (1 + np.exp(-1 - 2 * draw.normal(size=n)))
         probs = np.where(labels[:, None] == np.arange(2), own[:, None], 1 - own[:, None])
         found = slices(evidence(labels.tolist(), pred_probs=probs), "channel", [i % n_values for i in range(n)])
         named += "None differs" not in found.summary
-    assert named <= 60 * 0.05 + 3 * (60 * 0.05 * 0.95) ** 0.5
+    assert named <= 40 * 0.05 + 3 * (40 * 0.05 * 0.95) ** 0.5
 
 
 def test_it_is_skipped_where_no_value_is_frequent_or_nothing_is_known() -> None:
