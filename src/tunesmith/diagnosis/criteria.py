@@ -29,6 +29,8 @@ SIMILAR = 0.95
 SAMPLED = 500
 EXAMPLES, EXAMPLE_CHARACTERS = 4, 80
 """Pairs with different labels that a language model is shown, and characters of each text."""
+ANSWER_TOKENS = 64
+"""Room for a condition; a model of few positions is shown as many pairs as leave it."""
 QUESTION = "Two groups label similar texts differently. Which condition do the differences depend on?"
 
 
@@ -104,8 +106,13 @@ def choose_by_model(
         for i in public
         for name, side, given in zip(names, texts, (pairs.first.given, pairs.second.given), strict=True)
     ]
-    question = f"{QUESTION}\n" + "\n".join([*examples, "Conditions:", *(f"- {condition}" for condition in conditions), "Answer:"])
-    return generate(generator, question, choices=conditions)[0][0].text
+    listed_conditions = ["Conditions:", *(f"- {condition}" for condition in conditions), "Answer:"]
+    limit = getattr(generator.model.config.get_text_config(), "max_position_embeddings", None)
+    question = "\n".join([QUESTION, *examples, *listed_conditions])
+    while examples and limit is not None and len(generator.prompt_ids(question)) + ANSWER_TOKENS > limit:
+        examples = examples[:-2]  # a pair
+        question = "\n".join([QUESTION, *examples, *listed_conditions])
+    return generate(generator, question, choices=conditions, max_new_tokens=ANSWER_TOKENS)[0][0].text
 
 
 def whole(vectors: Embedded) -> Array:
