@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import rows
 from tunesmith.cli.main import main
 from tunesmith.data.labelled.load import load_labelled_data
+from tunesmith.diagnosis import fold_finetuning
+from tunesmith.diagnosis.checks.input_variants import NULL
 from tunesmith.diagnosis.checks.label_noise import label_noise
 from tunesmith.diagnosis.cross_validation import average_pred_probs, read_epoch_logits
 from tunesmith.diagnosis.out_of_fold import OutOfFold
@@ -80,6 +82,33 @@ def test_fine_tuned_models_predict_every_row_and_record_their_training(tmp_path:
     table = pq.read_table(tmp_path / "tuned-diagnosis" / "rows.parquet").to_pylist()
     assert len(table) == 60
     assert all(0 <= row["score"] <= 1 for row in table)
+
+
+@pytest.mark.trains
+def test_the_null_model_of_fine_tuned_models_is_fine_tuned_too_in_the_same_folds(
+    tmp_path: Path, tiny_model: Path, monkeypatch
+) -> None:
+    """Its figures are near those of the class frequencies, whose loss no model without the text can be below."""
+    monkeypatch.chdir(tmp_path)
+    trained: list[tuple[set[str], list[int]]] = []
+    original = fold_finetuning.fine_tuned
+
+    def recorded(inputs, folds, progress):
+        trained.append((set(inputs.splits.train.texts), folds.tolist()))
+        return original(inputs, folds, progress)
+
+    monkeypatch.setattr(fold_finetuning, "fine_tuned", recorded)
+    lines = [json.dumps(row) for row in rows(60, seed=4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = ["train.num_train_epochs=3", "diagnose.method=finetune", "diagnose.n_folds=2", f"model.name={tiny_model}"]
+    assert main(["diagnose", "rows.jsonl", "diagnose.null_model=trained", *settings]) == 0
+    (whole, folds), (blank, null_folds) = trained
+    assert len(whole) > 50
+    assert (blank, null_folds) == ({NULL}, folds)
+    record = json.loads((tmp_path / "runs/rows-diagnosis/diagnosis.json").read_text(encoding="utf-8"))
+    (finding,) = [finding for finding in record["findings"] if finding["name"] == "pvi"]
+    entropy = float(finding["summary"].split(" of ")[1].split()[0])
+    assert 0.95 < entropy < 1.1
 
 
 @pytest.fixture(scope="module")

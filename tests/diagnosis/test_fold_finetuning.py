@@ -9,7 +9,6 @@ import pytest
 
 from tests.conftest import rows
 from tests.fits import read_rows
-from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.fold_finetuning import fine_tuned, without_evaluations
 from tunesmith.tasks.classification.data import LabelledTaskData
 
@@ -32,7 +31,7 @@ def inputs(tmp_path: Path, tiny_model: Path) -> LabelledTaskData:
 def test_rows_are_predicted_by_models_that_did_not_train_on_them(inputs: LabelledTaskData) -> None:
     train = inputs.splits.train
     done: list[int] = []
-    cross_validated, logits = fine_tuned(inputs, near_duplicates(train.texts), 3, done.append)
+    cross_validated, logits = fine_tuned(inputs, np.arange(90) % 3, done.append)
     given = np.array(train.labels)
     assert done == [1, 2, 3]
     assert np.allclose(cross_validated.pred_probs.sum(axis=1), 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tunesmith.cli.main import main
@@ -275,7 +276,11 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
         writer.writerow(["premise", "hypothesis", "label", "source"])
         for text, pair, label in zip(rows.texts, rows.pairs or [], rows.labels, strict=True):
             writer.writerow([text, pair, LABELS.names[label], "web" if label else "book"])
-    overrides = ["diagnose.inputs=[hypothesis_only, source]", "diagnose.slices=[source]", "diagnose.words_of_rows=2"]
+    overrides = [
+        "diagnose.inputs=[hypothesis_only, source, source+premise]",
+        "diagnose.slices=[source]",
+        "diagnose.words_of_rows=2",
+    ]
     columns = ["data.columns.text=premise", "data.columns.pair=hypothesis", "data.columns.label=label"]
     assert main(["diagnose", "rows.csv", "--json", *columns, *overrides, "diagnose.null_model=trained"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -283,9 +288,15 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
     assert found["input_pair_only"]["summary"].startswith("The second text alone gives 0.")
     assert "accuracy 1.000" in found["input_source"]["summary"]
     assert found["input_source"]["flagged"] == 63
+    assert "On top of source it adds " in found["input_source+premise"]["summary"]
     assert found["words_left_out"]["flagged"] == 2
     assert "PVI without" in found["words_left_out"]["rows"][0]["reason"]
     folder = Path(result["rows"]).parent
+    with (folder / "added.csv").open(encoding="utf-8", newline="") as file:
+        (added,) = csv.DictReader(file)
+    assert (added["input"], added["on_top_of"], added["n"]) == ("source+premise", "source", "63")
+    assert float(added["low"]) <= float(added["bits"]) <= float(added["high"]) < 0.05  # the source tells all
+    assert "pvi_bits" in pq.read_table(result["rows"]).column_names
     assert {"inputs.csv", "slices.csv", "words.csv"} <= {path.name for path in folder.iterdir()}
     with (folder / "inputs.csv").open(encoding="utf-8", newline="") as file:
         entropy = float(next(csv.DictReader(file))["entropy_bits"])

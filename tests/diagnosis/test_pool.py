@@ -18,6 +18,7 @@ from tunesmith.diagnosis.pool import (
     compare_oracle,
     opposite_finding,
     oracle_finding,
+    require_measurable,
     same_texts,
     select_shared_labels,
     transfer_finding,
@@ -107,7 +108,7 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (data(("a", "b"), [0, 1], pairs=["x", "y"]), "It has pairs of texts, table has single texts"),
+        (data(("a", "b", "c"), [0, 1], pairs=["x", "y"]), "table has pairs of texts, table single ones"),
         (data(("a", "b"), [(0, 1), (1, 1)], MULTI), "It has several labels a row"),
         (data(("c", "d"), [0, 1]), "have no label in common .one: a, b; two: c, d.; at least 2 are needed"),
         (data(("b", "c"), [0, 1]), "have only the label b in common"),
@@ -117,5 +118,11 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_an_error(second: LabelledData, message: str) -> None:
+    compared = data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second
+
+    def compare() -> None:
+        require_measurable(("one", "two"), compared)
+        select_shared_labels(("one", "two"), compared)
+
     with pytest.raises(DataError, match=message):
-        select_shared_labels(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))
+        compare()

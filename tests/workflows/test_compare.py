@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tunesmith.cli.main import main
 from tunesmith.errors import InputError, ModelError
 from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.finished import Run
@@ -76,6 +77,18 @@ def test_classes_are_compared_by_name_whatever_their_order(save: Save) -> None:
     same = save("same", classes(0, ("yes", "no")), **{**LABELS, "labels": ["yes", "no"]})
     assert compare(ours, same, metric="log_loss") == compare([ours, same], metric="log_loss")
     assert compare(ours, same, metric="log_loss")[0].difference == 0
+
+
+def test_runs_are_compared_by_v_information_in_bits(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """The difference is that of the log losses, in bits: the entropy of the labels is the same for both."""
+    ours, theirs = save("ours", classes(2), **LABELS), save("theirs", classes(20), **LABELS)
+    (verdict,), (loss,) = compare(ours, theirs, metric="v_information"), compare(ours, theirs, metric="log_loss")
+    assert verdict.word == "better"
+    assert verdict.difference == pytest.approx(-loss.difference / np.log(2))
+    assert verdict.low is not None
+    assert verdict.low < verdict.difference < verdict.high
+    assert main(["compare", str(ours), str(theirs), "--metric", "v_information"]) == 0
+    assert "V-information on test" in capsys.readouterr().out
 
 
 def test_label_sets_are_compared(save: Save) -> None:

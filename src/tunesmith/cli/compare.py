@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import EXIT_CODES, UsageError, Verb
 from tunesmith.cli.predict import ANY_MODEL, add_columns, add_model_options, columns_from_args, model_settings
-from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
+from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table, written
+from tunesmith.disk import require_file_place
 
 if TYPE_CHECKING:
     from tunesmith.results import Verdict
@@ -25,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"finished runs, or other classifiers ({ANY_MODEL}); the first is compared with every other",
     )
     parser.add_argument("--metric", metavar="M", help="the metric (default: the primary metric of the first run)")
+    parser.add_argument(
+        "--items",
+        metavar="FILE",
+        help="also write the difficulty of each row by three or more runs or seeds (csv)",
+    )
     parser.add_argument("--split", metavar="S", help="the split to compare on (default: the evaluation split of the first run)")
     parser.add_argument("--data", metavar="FILE", help="labelled rows for all of them (default: those of the first run)")
     add_columns(parser, label=True)
@@ -38,17 +45,50 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     runs = list(args.runs)
+    check_options(args)
+    rows = {"data": args.data, "columns": columns_from_args(args), **model_settings(args)}
+    verdicts = compare(runs, metric=args.metric, split=args.split, **rows, listener=terminal.listener)
+    json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
+    item_lines = measured_items(args, [Path(name) for name in runs], json) if args.items else []
+    words = {verdict.word for verdict in verdicts}
+    notes = limits_of_verdicts(runs, verdicts)
+    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
+    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines], exit_code=code)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raises InputError for options that exclude or need each other, and for a file of items that cannot be written."""
     if args.data is None and any((args.text, args.pair, args.label)):
         raise UsageError.one("compare", "columns are named, and no file has them.", "Give the file: --data FILE.")
     if args.data is not None and args.split is not None:
         raise UsageError.one("compare", "--data and --split exclude each other.", "Give one.")
-    rows = {"data": args.data, "columns": columns_from_args(args), **model_settings(args)}
-    verdicts = compare(runs, metric=args.metric, split=args.split, **rows, listener=terminal.listener)
-    json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
-    words = {verdict.word for verdict in verdicts}
-    notes = limits_of_verdicts(runs, verdicts)
-    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
-    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes], exit_code=code)
+    if args.items and args.data is not None:
+        raise UsageError.one("compare", "--items reads the saved predictions of runs, not --data.", "Leave one of them out.")
+    if args.items:
+        require_file_place(Path(args.items))
+
+
+def measured_items(args: argparse.Namespace, runs: Sequence[Path], json: dict[str, Any]) -> list[str]:
+    """Writes the difficulty of each row, adds the outcome to ``json``, and formats models and hardest rows."""
+    from tunesmith.report.numbers import number, with_interval
+    from tunesmith.results import finite
+    from tunesmith.workflows.items import SHOWN, measure_items
+
+    items, path = measure_items(runs, args.split), Path(args.items)
+    was_there = path.exists()
+    items.write(path)
+    json["items"] = {"path": str(path), **dict(finite(items.to_json()))}
+    models = [
+        (f"{m['run']}{'' if m['seed'] is None else ' seed ' + str(m['seed'])}", with_interval(m["skill"], m["low"], m["high"]))
+        for m in items.models
+    ]
+    hardest = [
+        f"  row {row['row_id']}, labelled {row['label']}: {number(row['difficulty'])} "
+        f"[{number(row['difficulty_low'])}, {number(row['difficulty_high'])}], {row['n_right']} of {row['n_models']} right"
+        for row in items.rows[:SHOWN]
+    ]
+    heads = ["", f"skill of each model on {items.split}, in standard deviations, with its 95 % interval"]
+    return [*heads, *table(models), f"hardest rows of {items.split}", *hardest, items.note, written("items", path, was_there)]
 
 
 def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:

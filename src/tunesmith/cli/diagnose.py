@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another source of labels: the folder of a run or of any classifier, a file, or module:function",
     )
     add_model_options(parser)
+    parser.add_argument(
+        "--explain",
+        metavar="MODEL",
+        help="of several data sets: a language model that chooses what the label criteria depend on",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the diagnosis in the output folder")
 
 
@@ -54,6 +60,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     overrides = [word for word in args.more if "=" in word]
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
+    if args.explain is not None:
+        message = "--explain is about the label criteria of several data sets, and there is one."
+        raise UsageError.one("diagnose", message, "Give two or more, or leave it out.")
     from tunesmith.diagnosis import rows as diagnosis
     from tunesmith.recipe.files import is_file_name, locate
 
@@ -114,6 +123,7 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
     done = diagnose_recipes(
         [(recipe, None) for recipe in loaded],
         oracle=oracle_source(args),
+        explainer=args.explain,
         folder=folder,
         overwrite=args.overwrite,
         listener=terminal.listener,
@@ -122,19 +132,50 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
 
 
 def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
-    """Formats the data sets, the findings, the transfer matrix, the agreement with the oracle, and the paths of the files."""
-    from tunesmith.diagnosis.datasets import OPPOSITE, ORACLE
+    """Formats the tables of difficulty, transfer and agreement with the oracle, the findings, and the paths of the files."""
+    from tunesmith.diagnosis.datasets import DIFFICULTY, REPORT
+    from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE
 
-    sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
-    lines = [f"{sizes}; labels: {', '.join(done.labels)}"]
+    lines = difficulty_lines(done)
+    if done.labels:
+        sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
+        lines += ["", f"{sizes}; labels: {', '.join(done.labels)}"]
     for finding in done.findings:
-        if finding.name != "transfer":  # shown as the matrix below
+        if finding.name not in ("difficulty", "transfer") and (finding.skipped or not finding.name.startswith("criteria_")):
             lines.append(f"{finding.name.replace('_', ' ')}: {finding.summary or finding.skipped}")
-        if finding.name == done.findings[0].name:
+        lines += criteria_lines(done, finding.name)
+        if finding.name == "opposite_labels":
             lines += [f"  row {row['row_id']} of {row['data']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
+    if done.matrix:
+        lines += ["", *matrix_lines(done)]
     agreement = [line for split in done.agreement for line in agreement_lines(split)]
-    files = [f"opposite  {done.folder / OPPOSITE}", *([f"oracle    {done.folder / ORACLE}"] if done.agreement else [])]
-    return [*lines, "", *matrix_lines(done), *(["", *agreement] if agreement else []), "", *files]
+    files = [f"report      {done.folder / REPORT}", f"difficulty  {done.folder / DIFFICULTY}"]
+    files += [f"opposite    {done.folder / OPPOSITE}"] if done.labels else []
+    files += [f"oracle      {done.folder / ORACLE}"] if done.agreement else []
+    return [*lines, *(["", *agreement] if agreement else []), "", *files]
+
+
+def criteria_lines(done: DatasetsDiagnosis, name: str) -> list[str]:
+    """Formats the rules of a finding about label criteria, one a line, and how well they predict held-out texts."""
+    from tunesmith.diagnosis.criteria import agreement_words, choice_words, rule_words
+
+    result = next((item for item in done.criteria if name == f"criteria_{item.first}_{item.second}"), None)
+    if result is None:
+        return []
+    names = result.first, result.second
+    lines = [f"label criteria of {names[0]} and {names[1]}: {agreement_words(result)}"]
+    lines += [f"  {rule_words(rule, names)}" for rule in result.rules]
+    lines += [f"  also {rule_words(rule, names)}" for rule in result.tendencies]
+    return lines if result.chosen is None else [*lines, f"  {choice_words(result.chosen, names)}"]
+
+
+def difficulty_lines(done: DatasetsDiagnosis) -> list[str]:
+    """Formats one line per data set, the hardest first."""
+    from tunesmith.report.data_sets import DIFFICULTY_HEADS, difficulty_texts
+
+    rows = [list(DIFFICULTY_HEADS), *([row.data, *difficulty_texts(asdict(row))] for row in done.difficulty)]
+    legend = "  hardest first; hard rows: PVI below 0; MDL: online code, its range over orders of the rows"
+    return ["difficulty, each data set with its own labels, in bits a label", *table(rows), legend]
 
 
 def matrix_lines(done: DatasetsDiagnosis) -> list[str]:
@@ -208,8 +249,8 @@ VERB = Verb(
     does="find wrong labels, duplicates, leakage and shortcuts in data",
     about="Checks every row with a model that was not trained on it (cross-validation), and writes findings and proposed\n"
     "corrections. With a data file instead of a recipe, all keys have their defaults. For a finished run, its training\n"
-    "dynamics are used too. Two or more data sets are compared: equal texts with different labels, and transfer between\n"
-    "them. An oracle gives labels to compare with.",
+    "dynamics are used too. Of two or more data sets the difficulty is measured, each with its own labels; shared labels are\n"
+    "compared: equal texts with different labels, and transfer. An oracle gives labels to compare with.",
     example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10\n"
     "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\n"
     "tunesmith diagnose tickets.csv others.csv",

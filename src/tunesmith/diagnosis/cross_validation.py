@@ -12,8 +12,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.evidence import EvidenceArrays
-from tunesmith.diagnosis.input_ablation import AblationRequest, InputAblation, ablate_inputs, lazy_embedder
+from tunesmith.diagnosis.evidence import UNLABELLED, EvidenceArrays, class_ids
+from tunesmith.diagnosis.input_ablation import AblationRequest, InputAblation, ablate_inputs, blank_rows, lazy_embedder
 from tunesmith.diagnosis.out_of_fold import OutOfFold, default_folds, out_of_fold
 from tunesmith.diagnosis.pool import PooledSplits
 from tunesmith.errors import DataError
@@ -88,11 +88,14 @@ def cross_validate(
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE
 
-            tuned, fold_logits = finetune_folds(pooled, recipe, source, n_folds, progress)
+            tuned, fold_logits = finetune_folds(pooled, recipe, source, linear.folds, progress)
             predictions = average_pred_probs(linear, tuned)
             epoch_logits, mode = (fold_logits, MODE) if epoch_logits is None else (epoch_logits, mode)
     embedder = lazy_embedder(source, recipe.data.max_length, embeddings.n_layers)
     ablation = ablate_inputs(request, rows, vectors, linear, embedder, seed=seed, clock=clock)
+    if ablation.null_log2 is not None and recipe.diagnose.method == FINETUNE:
+        with clock.phase("null model"):
+            ablation = with_finetuned_null(ablation, pooled, recipe, source, progress)
     flat = np.concatenate(vectors, axis=1) if isinstance(vectors, tuple) else vectors
     return CrossValidation(predictions, flat, pad_rows(epoch_logits, len(rows)), mode, ablation, embeddings.note)
 
@@ -106,15 +109,31 @@ def embed_rows(rows: Examples, source: ModelSource, max_length: int | None, cloc
 
 
 def finetune_folds(
-    pooled: PooledSplits, recipe: Recipe, source: ModelSource, n_folds: int, progress: Callable[[int], None]
+    pooled: PooledSplits, recipe: Recipe, source: ModelSource, folds: Array, progress: Callable[[int], None]
 ) -> tuple[OutOfFold, Array | None]:
-    """Cross-validates fine-tuned models on all rows; see ``fine_tuned``."""
+    """Cross-validates fine-tuned models on all rows in the given folds (N); see ``fine_tuned``."""
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
 
     rows, splits = pooled.rows, pooled.splits
     whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
     settled = with_defaults(with_default_epochs(recipe), source.n_bytes, len(rows))
-    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), pooled.near, n_folds, progress)
+    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), folds, progress)
+
+
+def with_finetuned_null(
+    ablation: InputAblation, pooled: PooledSplits, recipe: Recipe, source: ModelSource, progress: Callable[[int], None]
+) -> InputAblation:
+    """Adds the base model, fine-tuned on texts without content in the same folds, to the null model.
+
+    Ethayarajh et al. 2022, section 2: the null model is of the same family as the model of the texts. Here that is the mean of
+    linear and fine-tuned models, so it is the null model, too.
+    """
+    assert ablation.null_log2 is not None
+    tuned, _ = finetune_folds(replace(pooled, rows=blank_rows(pooled.rows)), recipe, source, ablation.linear.folds, progress)
+    given = class_ids(pooled.rows)
+    own = tuned.pred_probs[np.arange(len(given)), given]
+    both = np.log2((2**ablation.null_log2 + own) / 2)
+    return replace(ablation, null_log2=np.where(given == UNLABELLED, 0.0, both))
 
 
 def average_pred_probs(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.near_duplicates import NearDuplicates
-from tunesmith.data.row_clusters import example_clusters
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
-from tunesmith.diagnosis.out_of_fold import OutOfFold, assign_folds, in_one_fold
+from tunesmith.diagnosis.out_of_fold import OutOfFold, in_one_fold
 from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
@@ -27,7 +25,7 @@ from tunesmith.training.signals import StopRequest
 
 
 def fine_tuned(
-    inputs: LabelledTaskData, near: NearDuplicates, n_folds: int, progress: Callable[[int], None] = lambda done: None
+    inputs: LabelledTaskData, folds: Array, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[OutOfFold, Array | None]:
     """Predicts every row of train by fine-tuned models, and averages each row's logits over the epochs.
 
@@ -35,13 +33,14 @@ def fine_tuned(
     that no row influences the model that predicts it. A row is in the training set of all fits but one; its logits (E, N, K)
     are their mean over those fits, None if they were not recorded.
 
-    Raises:
-        DataError: there are fewer sets of rows that must stay together than folds.
-        TrainingFailed: a fit left no usable model.
+    Args:
+        folds: the fold of each row (N), see ``assign_folds``.
+
+    Raises TrainingFailed if a fit left no usable model.
     """
-    rows, labels, seed = inputs.splits.train, inputs.splits.labels, inputs.recipe.train.seed
+    rows, labels = inputs.splits.train, inputs.splits.labels
     given = class_ids(rows)
-    folds = assign_folds(given, example_clusters(rows, near), n_folds, seed, rows.source)
+    n_folds = int(folds.max()) + 1
     quiet = replace(inputs, recipe=without_evaluations(inputs.recipe))
     whole = prepared_rows(quiet, given)
     pred_probs, logits = np.zeros((len(given), labels.n)), None

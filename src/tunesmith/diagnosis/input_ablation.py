@@ -7,7 +7,7 @@ modules of ``checks`` evaluate the predictions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -50,13 +50,14 @@ Embed = Callable[[list[str]], Array]
 MAX_WORDS = 200
 """Words of a text that are omitted, one at a time; the model truncates a longer text at about as many."""
 TABLES = (
-    ("inputs.csv", "input_"),
-    ("slices.csv", "slices_"),
-    ("words.csv", "words_left_out"),
-    ("word_lists.csv", "word_list_"),
-    ("hypernyms.csv", "hypernyms_"),
+    ("inputs.csv", "input_", "table"),
+    ("added.csv", "input_", "added"),
+    ("slices.csv", "slices_", "table"),
+    ("words.csv", "words_left_out", "table"),
+    ("word_lists.csv", "word_list_", "table"),
+    ("hypernyms.csv", "hypernyms_", "table"),
 )
-"""The file of each kind of diagnosis that has a table, by the prefix of its name."""
+"""The file of each table, the prefix of the diagnoses that have it, and its name among their figures."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,15 @@ def ablate_inputs(
             part = make_variant(rows, name, seed)
             parts[name] = tempered(cross_validate(part, embed_variant(name, part, vectors, embed)), given, folds)
         if request.trained_null:
-            blank = replace(rows, texts=[NULL] * len(rows), pairs=None)
+            blank = blank_rows(rows)
             own = cross_validate(blank, embed_examples(blank, embed))[np.arange(len(given)), given]
             null_log2 = np.where(given == UNLABELLED, 0.0, np.log2(np.clip(own, SMALLEST, 1)))
     return InputAblation(request, linear, tempered(linear.pred_probs, given, folds), parts, null_log2, embed)
+
+
+def blank_rows(rows: Examples) -> Examples:
+    """Returns the rows with texts without content: the input of the null model."""
+    return replace(rows, texts=[NULL] * len(rows), pairs=None)
 
 
 def embed_variant(name: str, part: Examples, vectors: Embedded, embed: Embed) -> Embedded:
@@ -218,7 +224,10 @@ def ablation_diagnoses(ablation: InputAblation, evidence: Evidence, start: int, 
         others: diagnoses of the split; rows in which they find personal data are not gone through word by word.
     """
     rows, request = slice(start, start + len(evidence)), ablation.request
-    diagnoses = [partial_input(evidence, name, part[rows], ablation.whole[rows]) for name, part in ablation.parts.items()]
+    diagnoses = []
+    for name, part in ablation.parts.items():
+        within = {inner: ablation.parts[inner][rows] for inner in contained_inputs(name, ablation.parts)}
+        diagnoses.append(partial_input(evidence, name, part[rows], ablation.whole[rows], within))
     diagnoses += [slices(evidence, column, evidence.rows.others[column]) for column in request.slices]
     applies_here = evidence.rows.split == "train" or isinstance(request.words_of_rows, int)
     if request.words_of_rows and applies_here:
@@ -226,6 +235,12 @@ def ablation_diagnoses(ablation: InputAblation, evidence: Evidence, start: int, 
     for name, words in request.word_lists.items():
         diagnoses += word_list_diagnoses(ablation, evidence, rows, WordList(name, words))
     return diagnoses
+
+
+def contained_inputs(name: str, names: Iterable[str]) -> list[str]:
+    """Returns the inputs of columns that are some of the columns of an input: ``source`` of ``source+author``."""
+    columns = set(variant_columns(name))
+    return [other for other in names if variant_columns(other) and set(variant_columns(other)) < columns]
 
 
 def omit_each_word(ablation: InputAblation, evidence: Evidence, rows: slice, others: Sequence[Diagnosis]) -> Diagnosis:
@@ -271,13 +286,13 @@ def word_list_diagnoses(ablation: InputAblation, evidence: Evidence, rows: slice
 
 def write_tables(folder: Path, results: Sequence[tuple[Evidence, list[Diagnosis]]]) -> None:
     """Writes the tables of the diagnoses that have one; each file holds one kind for all splits."""
-    for file, prefix in TABLES:
+    for file, prefix, part in TABLES:
         rows = [
             {"split": evidence.rows.split, **row}
             for evidence, diagnoses in results
             for diagnosis in diagnoses
             if diagnosis.name.startswith(prefix)
-            for row in diagnosis.figures.get("table", [])
+            for row in diagnosis.figures.get(part, [])
         ]
         if rows:
             write_csv(folder / file, list(rows[0]), (list(map(plain_cell, row.values())) for row in rows))

@@ -152,19 +152,34 @@ def predict_folds(
     given = class_ids(rows)
     vectors = pair_features(embeddings)
     mean, scale = mean_and_scale(vectors)
-    vectors = standardised(vectors, mean, scale)
     words, word_features = fit_word_features(rows)
+    features = standardised(vectors, mean, scale), words
     pred_probs = np.zeros((len(given), n_classes))
     models = []
     for fold in range(int(folds.max()) + 1):
         held, rest = folds == fold, (folds != fold) & (given != UNLABELLED)
-        on_vectors, _ = fit_linear(SINGLE, n_classes, vectors[rest], given[rest], None, EMBEDDINGS)
-        on_words, _ = fit_linear(SINGLE, n_classes, words[rest], given[rest], None, WORDS)
-        pred_probs[held] = mean_scores((on_vectors, on_words), (vectors, words), held)
+        both = fit_both(features, given, rest, n_classes)
+        pred_probs[held] = mean_scores(both, features, held)
         if keep_models:
-            models.append((on_vectors, on_words))
+            models.append(both)
         progress(fold + 1)
     return pred_probs, FoldModels(mean, scale, word_features, tuple(models)) if keep_models else None
+
+
+def linear_features(rows: Examples, embeddings: Embedded) -> tuple[Array, csr_matrix]:
+    """Returns the features of both linear models: standardised embeddings and TF-IDF of words, (N, D) each."""
+    vectors = pair_features(embeddings)
+    return standardised(vectors, *mean_and_scale(vectors)), fit_word_features(rows)[0]
+
+
+def fit_both(features: tuple[Array, csr_matrix], given: Array, rows: Array, n_classes: int) -> tuple[LinearModel, LinearModel]:
+    """Fits a logistic regression to each kind of features of the selected rows (a mask or positions)."""
+    strengths = (EMBEDDINGS, WORDS)
+    on_vectors, on_words = (
+        fit_linear(SINGLE, n_classes, kind[rows], given[rows], None, strength)[0]
+        for kind, strength in zip(features, strengths, strict=True)
+    )
+    return on_vectors, on_words
 
 
 def mean_scores(models: tuple[LinearModel, LinearModel], features: tuple[Array, csr_matrix], rows: Array) -> Array:

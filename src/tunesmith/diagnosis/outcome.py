@@ -95,6 +95,8 @@ def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
     for diagnosis in diagnoses:
         if diagnosis.scores is not None:
             columns[f"{diagnosis.name}_score"] = plain_floats(diagnosis.scores)
+        if "bits_of_row" in diagnosis.figures:
+            columns[f"{diagnosis.name}_bits"] = plain_floats(diagnosis.figures["bits_of_row"])
     return columns
 
 

@@ -290,33 +290,44 @@ class SharedData:
     left_out: tuple[Mapping[str, int], ...]
 
 
-def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> SharedData:
-    """Selects the rows of the labels that all data sets have."""
+def require_measurable(names: Sequence[str], data: Sequence[LabelledData]) -> None:
+    """Raises DataError for data sets without one class a row, and for the same data set given twice."""
     kinds = [(x.train.source, KINDS.get(x.labels.problem_type)) for x in data]
     problems = [
         Problem("data", name, f"It has {kind}; data sets are compared by one label a row.") for name, kind in kinds if kind
     ]
-    problems = [*problems, *shape_problems(data)] or repeat_problems(names, data)
-    if problems:
+    if problems := problems or repeat_problems(names, data):
         raise DataError(problems)
-    common = [name for name in data[0].labels.names if all(name in splits.labels.names for splits in data)]
-    if len(common) < MIN_LABELS:
-        raise too_few_labels(common, names, data)
-    labels, left_out = Labels(SINGLE, tuple(common)), []
+
+
+def why_not_compared(names: Sequence[str], data: Sequence[LabelledData]) -> Problem | None:
+    """Returns why the labels of the data sets cannot be compared; None if they can."""
+    return shape_problem(data) or (too_few_labels(names, data) if len(common_labels(data)) < MIN_LABELS else None)
+
+
+def common_labels(data: Sequence[LabelledData]) -> tuple[str, ...]:
+    return tuple(name for name in data[0].labels.names if all(name in splits.labels.names for splits in data))
+
+
+def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> SharedData:
+    """Selects the rows of the labels that all data sets have. Raises DataError if the labels cannot be compared."""
+    if problem := why_not_compared(names, data):
+        raise DataError([problem])
+    labels, left_out = Labels(SINGLE, common_labels(data)), []
     for x in data:
         counts = Counter(x.labels.names[label] for part in x.named().values() for label in part.labels)
-        left_out.append({name: counts[name] for name in x.labels.names if name not in common})
+        left_out.append({name: counts[name] for name in x.labels.names if name not in labels.names})
     return SharedData(labels, tuple(select_labels(x, labels) for x in data), tuple(left_out))
 
 
-def shape_problems(data: Sequence[LabelledData]) -> list[Problem]:
-    """Data sets with pairs of texts beside others with single ones."""
+def shape_problem(data: Sequence[LabelledData]) -> Problem | None:
+    """Returns the problem of data sets with pairs of texts beside others with single ones."""
     pairs, single = ([x.train.source for x in data if (x.train.pairs is None) == is_single] for is_single in (False, True))
     if not pairs or not single:
-        return []
-    message = f"It has pairs of texts, {listed(single)} has single texts; these cannot be compared."
-    remedy = "If it has one text a row, name its column in a recipe: columns: {text: NAME}."
-    return [Problem("data", source, message, remedy) for source in pairs]
+        return None
+    verb = "has" if len(pairs) == 1 else "have"
+    message = f"{listed(pairs)} {verb} pairs of texts, {listed(single)} single ones; their labels cannot be compared."
+    return Problem("data", "", message, "If it has one text a row, name its column in a recipe: columns: {text: NAME}.")
 
 
 def repeat_problems(names: Sequence[str], data: Sequence[LabelledData]) -> list[Problem]:
@@ -342,17 +353,18 @@ def contents(data: LabelledData) -> list[tuple[str, object]]:
     return [(text, names[label]) for part in parts for text, label in zip(part.texts, part.labels, strict=True)]
 
 
-def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[LabelledData]) -> DataError:
+def too_few_labels(names: Sequence[str], data: Sequence[LabelledData]) -> Problem:
+    common = common_labels(data)
     own = "; ".join(f"{name}: {listed(x.labels.names, 8)}" for name, x in zip(names, data, strict=True))
     what = f"only the label {common[0]}" if common else "no label"
     spelling = Counter(plain for x in data for plain in {name.strip().casefold() for name in x.labels.names})
     same = {name.casefold() for name in common}
     alike = [plain for plain, n in sorted(spelling.items()) if n == len(data) and plain not in same]
     hint = f" They differ in case only: {listed(alike, 4)}." if alike else ""
-    message = f"The data sets have {what} in common ({own}); at least {MIN_LABELS} are needed.{hint}"
+    message = f"The data sets have {what} in common ({own}); at least {MIN_LABELS} are needed to compare labels.{hint}"
     example = ", ".join(f"{label}: ..." for label in data[-1].labels.names[:2])
     remedy = f"Give the same meaning the same name in every file, or map the labels in a recipe: data.labels: {{{example}}}."
-    return DataError([Problem("labels", listed(names), message, remedy)])
+    return Problem("labels", listed(names), message, remedy)
 
 
 def select_labels(data: LabelledData, labels: Labels) -> LabelledData:

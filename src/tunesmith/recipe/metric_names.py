@@ -6,7 +6,17 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-CLASS_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "auroc", "average_precision", "log_loss", "calibration_error")
+CLASS_METRICS = (
+    "accuracy",
+    "macro_f1",
+    "micro_f1",
+    "mcc",
+    "auroc",
+    "average_precision",
+    "log_loss",
+    "v_information",
+    "calibration_error",
+)
 DECISION_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc")
 """Metrics that read the decided classes alone, so that they change in steps."""
 NUMBER_METRICS = ("pearson", "spearman", "rmse", "mae", "r2")
@@ -21,13 +31,14 @@ LOSS_METRICS = ("loss", "perplexity", "bits_per_byte")
 """Metrics of the tokens of a text: mean negative log-likelihood in nats, its exponential, and bits per byte of the text."""
 TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
 """Metrics that compare a generated text with its reference."""
-LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibration_error")
+LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "v_information", "calibration_error")
 """Metrics of a language model whose answers are labels."""
 DEFAULT_LABEL_METRIC = "macro_f1"
 
 TITLES: Mapping[str, str] = {
-    "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
-    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
+    "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "v_information": "V-information", "auroc": "AUROC",
+    "rmse": "RMSE", "mae": "MAE",
+    "r2": "R²", "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
     "json_valid": "valid JSON", "json_equal": "equal JSON",
 }  # fmt: skip
 """metric -> its name in sentences and tables, where it is more than the key without underscores."""
@@ -50,6 +61,7 @@ _ALIASES: dict[str, str] = {
     "average_precision": "pr_auc auprc ap map",
     "log_loss rmse": "loss",
     "log_loss": "cross_entropy nll",
+    "v_information": "pvi v_info usable_information vinfo",
     "calibration_error": "ece expected_calibration_error",
     "pearson": "pearsonr pearson_cosine",
     "spearman pearson": "correlation",

@@ -230,7 +230,7 @@ class DiagnoseSection(Section):
     n_folds: int | None = Field(default=None, ge=2)
     """Cross-validation folds; near-duplicates and groups stay in one fold. Default: 10 below 2,000 rows, otherwise 5."""
     null_model: Literal["prior", "trained"] = "prior"
-    """Null model of PVI: the class frequencies, or a model trained without the text, in the same folds."""
+    """Null model of PVI: the class frequencies, or a model trained without the text, in the same folds (finetune: fine-tuned)."""
     inputs: list[str] = []
     """Input ablations: text_only (premise_only), pair_only (hypothesis_only), shuffled_words, overlap_only, or column names."""
     slices: list[str] = []

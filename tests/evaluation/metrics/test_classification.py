@@ -46,6 +46,32 @@ def test_single_label_metrics_equal_scikit_learn(n_classes: int, seed: int) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_v_information_is_the_entropy_minus_the_log_loss_in_bits(seed: int) -> None:
+    predictions, several = single(60, 3, seed), multi(60, 4, seed)
+    for weights in weights_for(60, seed):
+        shares = np.array([weights[predictions.labels == k].sum() for k in range(3)]) / weights.sum()
+        entropy = -sum(share * np.log2(share) for share in shares if share)
+        loss = c.log_loss(predictions)(weights[None])[0] / np.log(2)
+        np.testing.assert_allclose(c.v_information(predictions)(weights[None])[0], entropy - loss, **EXACT)
+        each = [
+            Predictions(
+                several.labels[:, j], np.stack([1 - several.scores[:, j], several.scores[:, j]], axis=1), several.decisions[:, j]
+            )
+            for j in range(4)
+        ]
+        mean = np.mean([c.v_information(label)(weights[None])[0] for label in each])
+        np.testing.assert_allclose(c.v_information(several)(weights[None])[0], mean, **EXACT)
+
+
+def test_the_class_frequencies_give_no_information() -> None:
+    labels = np.array([0, 0, 0, 1])
+    constant = from_scores(SINGLE, labels, np.tile([0.75, 0.25], (4, 1)))
+    assert c.v_information(constant)(np.ones((1, 4)))[0] == pytest.approx(0, abs=1e-12)
+    wrong = from_scores(SINGLE, labels, np.tile([0.25, 0.75], (4, 1)))
+    assert c.v_information(wrong)(np.ones((1, 4)))[0] < -0.5
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_multi_label_metrics_equal_scikit_learn(seed: int) -> None:
     p = multi(60, 4, seed)
     for w in weights_for(60, seed):

@@ -232,6 +232,23 @@ def test_equal_systems_are_seldom_told_apart(metric: str) -> None:
     assert n_different <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
 
 
+@pytest.mark.parametrize(("n", "share"), [(40, 0.5), (100, 0.1), (400, 0.5)])
+@pytest.mark.parametrize("scale", [0.0, 2.0])
+def test_equal_models_are_seldom_told_apart_by_v_information(n: int, share: float, scale: float) -> None:
+    """Few rows, a rare class, models that know nothing (scale 0) and models whose losses have long tails."""
+    rng = np.random.default_rng(2)
+    n_different, prior = 0, np.log(share / (1 - share))
+    for _ in range(200):
+        labels = (rng.random(n) < share).astype(int)
+        signal = prior + scale * (2 * labels - 1 + rng.normal(size=n))
+        ours, other = (1 / (1 + np.exp(-signal - 1.5 * rng.normal(size=n))) for _ in range(2))
+        systems = [from_scores(SINGLE, labels, np.stack([1 - p, p], axis=1)) for p in (ours, other)]
+        n_different += (
+            verdict("v_information", [systems[0]], [systems[1]], "other", "test", Resampling(300)).word != "cannot tell"
+        )
+    assert n_different <= 200 * 0.05 + 3 * (200 * 0.05 * 0.95) ** 0.5
+
+
 @pytest.mark.parametrize("n", [8, 20, 200])
 def test_a_difference_that_is_the_same_in_all_rows_has_an_interval(n: int) -> None:
     labels = np.arange(n) % 2

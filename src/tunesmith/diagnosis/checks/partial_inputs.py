@@ -6,7 +6,7 @@ information of the whole beyond t(x) is the mean of log2 p(y | x) - log2 p(y | t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,9 @@ MIN_OCCURRENCES = 6
 """Rows of a class that must hold a word before its mean is reported; the paper requires more than five."""
 
 
-def partial_input(evidence: Evidence, name: str, part: Array, whole: Array) -> Diagnosis:
+def partial_input(
+    evidence: Evidence, name: str, part: Array, whole: Array, within: Mapping[str, Array] | None = None
+) -> Diagnosis:
     """Measures the information of t(x) and of the whole text beyond it. Score 0: the label that t(x) predicts most surely.
 
     Flagged are rows whose given label t(x) predicts with ``MIN_PROBABILITY`` or more, except for shuffled words, which hold all
@@ -40,6 +42,7 @@ def partial_input(evidence: Evidence, name: str, part: Array, whole: Array) -> D
     Args:
         part: out-of-fold probabilities (N, K) by models of t(x).
         whole: the same by the same kind of models of the whole text.
+        within: name -> the same of inputs that t(x) contains, e.g. ``source`` for ``source+author``.
     """
     rows, given = evidence.labelled, evidence.given[evidence.labelled]
     if not len(rows):
@@ -48,16 +51,18 @@ def partial_input(evidence: Evidence, name: str, part: Array, whole: Array) -> D
     scores, flagged = scatter_rows(evidence, own, (own >= MIN_PROBABILITY) & (name != SHUFFLED))
     sure, words = np.flatnonzero(flagged).tolist(), describe(name)
     figures = partial_figures(evidence, name, part, whole) | {"n_sure": len(sure)}
+    added = [added_figures(evidence, name, part, inner, probs) for inner, probs in (within or {}).items()]
+    on_top = "".join(f" {added_words(row)}" for row in added)
     is_informative = name != SHUFFLED and figures["v_information_bits"] >= REPORTED_SHARE * figures["entropy_bits"]
     return Diagnosis(
         f"input_{name}",
-        partial_summary(words, figures),
+        f"{partial_summary(words, figures)}{on_top}",
         ("pred_probs",),
         scores=ranks(scores),
         flagged=flagged,
         reasons={i: f"{words} gives {evidence.class_name(int(evidence.given[i]))} {scores[i]:.0%}" for i in sure},
         remedy=PARTIAL_REMEDY if is_informative else "",
-        figures={"table": [figures]},
+        figures={"table": [figures], "added": added},
     )
 
 
@@ -67,12 +72,15 @@ def partial_figures(evidence: Evidence, name: str, part: Array, whole: Array) ->
     of_part, of_whole = evidence_information(evidence, part), evidence_information(evidence, whole)
     gain = conditional_information(whole[rows, given], part[rows, given])
     low, high = mean_interval(gain, evidence.clusters[rows])
+    part_low, part_high = mean_interval(of_part.pvi, evidence.clusters[rows])
     missed = part[rows].argmax(axis=1) != given
     right = whole[rows].argmax(axis=1) == given
     return {
         "input": name,
         "n": len(rows),
         "v_information_bits": of_part.v_information,
+        "low": part_low,
+        "high": part_high,
         "accuracy": of_part.accuracy,
         "majority_accuracy": float(np.bincount(given).max() / len(rows)),
         "entropy_bits": float(of_part.null_entropy.mean()),
@@ -86,12 +94,25 @@ def partial_figures(evidence: Evidence, name: str, part: Array, whole: Array) ->
     }
 
 
+def added_figures(evidence: Evidence, name: str, part: Array, inner: str, inner_part: Array) -> dict[str, Any]:
+    """Bits that an input adds to one that it contains, with their 95 % interval."""
+    rows, given = evidence.labelled, evidence.given[evidence.labelled]
+    gain = conditional_information(part[rows, given], inner_part[rows, given])
+    low, high = mean_interval(gain, evidence.clusters[rows])
+    return {"input": name, "on_top_of": inner, "n": len(rows), "bits": float(gain.mean()), "low": low, "high": high}
+
+
+def added_words(row: dict[str, Any]) -> str:
+    return f"On top of {row['on_top_of']} it adds {row['bits']:z.3f} bits [{row['low']:z.3f}, {row['high']:z.3f}]."
+
+
 def partial_summary(words: str, figures: dict[str, Any]) -> str:
     """Bits and accuracy of t(x), the gain of the whole, and the whole on the rows that t(x) gets wrong."""
     f = figures
     part = (
-        f"{words[0].upper()}{words[1:]} gives {f['v_information_bits']:z.3f} of {f['entropy_bits']:.3f} bits of the label "
-        f"(accuracy {f['accuracy']:.3f}; the largest class {f['majority_accuracy']:.3f})."
+        f"{words[0].upper()}{words[1:]} gives {f['v_information_bits']:z.3f} [{f['low']:z.3f}, {f['high']:z.3f}] of "
+        f"{f['entropy_bits']:.3f} bits of the label (accuracy {f['accuracy']:.3f}; the largest class "
+        f"{f['majority_accuracy']:.3f})."
     )
     adds = f"The whole adds {f['whole_adds_bits']:z.3f} bits [{f['whole_adds_low']:z.3f}, {f['whole_adds_high']:z.3f}]"
     accuracy = f"accuracy {f['whole_accuracy']:.3f}"

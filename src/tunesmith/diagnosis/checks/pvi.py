@@ -18,7 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNINFORMED, UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
-from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers, resampled_sums
+from tunesmith.evaluation.metrics.resample import LEVEL, Resampling, cluster_numbers, resampled_sums
 
 NAME = "pvi"
 SMALLEST = 1e-12
@@ -95,6 +95,7 @@ def pvi(evidence: Evidence) -> Diagnosis:
     )
     summary += f"; {plural(int(flagged.sum()), 'row', 'has', 'have')} a negative PVI." if informed else f". {UNINFORMED}"
     figures = {
+        "bits_of_row": -badness,
         "v_information_bits": values.v_information,
         "entropy_bits": float(values.null_entropy.mean()),
         "accuracy": values.accuracy,
@@ -161,29 +162,44 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
 
 
-def mean_interval(values: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % interval of the mean of values (N) by bootstrap over rows, or over clusters (N); NaN for fewer than two.
+def mean_interval(
+    values: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of the mean of values (N), see ``ratio_interval``."""
+    return ratio_interval(values, np.ones(len(values)), clusters, n_resamples, level)
+
+
+def ratio_interval(
+    values: Array, sizes: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of sum(values) / sum(sizes) (N each) by bootstrap over rows, or over clusters (N); NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
     Large samples get fewer resamples; their means are near normal.
     """
+    resampling = Resampling(n_resamples, clusters=cluster_numbers(clusters))
+    sums = resampled_sums(np.stack([values, sizes], axis=1), resampling)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = sums[:, 0] / sums[:, 1]
+    return expanded_percentiles(ratios, resampling.n_clusters or len(values), level)
+
+
+def expanded_percentiles(replicates: Array, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Returns the ends of the interval from the replicates (B) of a statistic of n units; NaN for fewer than two units."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    resampling = Resampling(n_resamples, clusters=cluster_numbers(clusters))
-    n = resampling.n_clusters or len(values)
-    if n < 2:
+    if n < 2 or not np.isfinite(replicates).all():
         return float("nan"), float("nan")
-    sums = resampled_sums(np.stack([values, np.ones(len(values))], axis=1), resampling)
-    means = sums[:, 0] / sums[:, 1]
-    tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
-    low, high = np.quantile(means, [tail, 1 - tail])
+    tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+    low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosis:
     """Computes mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals.
 
-    It is no V-information of the slice: no model was trained for it, and the null model is that of all rows.
+    It is no V-information of the slice: no model was trained for it, and the null model is that of all rows. A slice differs if
+    the interval of its difference from all other rows excludes 0; these hold for all values of the column together (Bonferroni).
 
     Args:
         cells: of that column, one a row (N). Personal data in them are masked.
@@ -201,8 +217,9 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
     information = evidence_information(evidence, evidence.pred_probs)
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
     units = evidence.clusters[rows]
+    level = 1 - (1 - LEVEL) / len(large)
     table = [
-        slice_figures(column, masked(str(names[k])), information.pvi[place == k], right[place == k], units[place == k])
+        {"column": column, "value": masked(str(names[k])), **slice_figures(information.pvi, right, units, place == k, level)}
         for k in large
     ]
     table.sort(key=lambda row: row["mean_pvi_bits"])
@@ -210,14 +227,45 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
     if n_small := len(names) - len(large):
         n_rows = len(rows) - int(counts[large].sum())
         shown += f" Left out: {plural(n_small, 'value')} with fewer than {MIN_ROWS} rows, {plural(n_rows, 'row')} in all."
-    return Diagnosis(name, shown, ("pred_probs",), figures={"table": table})
+    return Diagnosis(name, f"{shown} {different_slices(table)}", ("pred_probs",), figures={"table": table})
 
 
-def slice_figures(column: str, value: str, pvi: Array, right: Array, clusters: Array) -> dict[str, Any]:
-    """Mean PVI with its interval and accuracy of the rows of one value."""
-    (low, high), mean = mean_interval(pvi, clusters), float(pvi.mean())
-    figures = {"n": len(pvi), "mean_pvi_bits": mean, "low": low, "high": high, "accuracy": float(right.mean())}
-    return {"column": column, "value": value, **figures}
+def slice_figures(pvi: Array, right: Array, clusters: Array, inside: Array, level: float) -> dict[str, Any]:
+    """Mean PVI with its interval and accuracy of the rows of one value, and the difference of the mean from the other rows.
+
+    Args:
+        inside: (N) bool, the rows of the value.
+        level: of the interval of the difference.
+    """
+    low, high = mean_interval(pvi[inside], clusters[inside])
+    difference = {"difference": float("nan"), "difference_low": float("nan"), "difference_high": float("nan")}
+    if not inside.all():
+        ends = difference_interval(pvi, inside, clusters, level)
+        difference = dict(zip(difference, (float(pvi[inside].mean() - pvi[~inside].mean()), *ends), strict=True))
+    mean, n = float(pvi[inside].mean()), int(inside.sum())
+    return {"n": n, "mean_pvi_bits": mean, "low": low, "high": high, "accuracy": float(right[inside].mean()), **difference}
+
+
+def difference_interval(values: Array, inside: Array, clusters: Array, level: float) -> tuple[float, float]:
+    """Interval of the mean of the values (N) inside minus that outside, by bootstrap over clusters (N)."""
+    resampling = Resampling(RESAMPLES, clusters=cluster_numbers(clusters))
+    sums = resampled_sums(np.stack([values * inside, inside, values * ~inside, ~inside], axis=1), resampling)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        differences = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
+    n_units = [len(np.unique(clusters[part])) for part in (inside, ~inside)]
+    return expanded_percentiles(differences[np.isfinite(differences)], min(n_units), level)
+
+
+def different_slices(table: Sequence[dict[str, Any]]) -> str:
+    """Names the values that are harder or easier than the other rows by the corrected intervals."""
+    harder = [row["value"] for row in table if row["difference_high"] < 0]
+    easier = [row["value"] for row in table if row["difference_low"] > 0]
+    parts = [f"{word} than the other rows: {listed(names)}" for word, names in (("harder", harder), ("easier", easier)) if names]
+    together = f"for all {plural(len(table), 'value')} together"
+    if not parts:
+        return f"None differs from the other rows ({together})."
+    first, *rest = parts
+    return f"{'; '.join([first[0].upper() + first[1:], *rest])} ({together})."
 
 
 def slice_words(column: str, table: Sequence[dict[str, Any]]) -> str:

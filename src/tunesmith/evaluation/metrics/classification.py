@@ -110,6 +110,26 @@ def log_loss(predictions: Predictions) -> Statistic:
     return lambda weights: weights @ losses / weights.sum(axis=1)
 
 
+def v_information(predictions: Predictions) -> Statistic:
+    """V-information H(Y) - H(Y | X) in bits: the entropy of the class frequencies of these rows minus the log loss.
+
+    The null model is the best constant, the class frequencies of the rows themselves (Ethayarajh et al. 2022; Xu et al. 2020), so
+    that the difference of two systems on the same rows does not depend on it. For multi-label the mean over the labels.
+    """
+    labels = predictions.labels
+    present = np.eye(predictions.scores.shape[1])[labels] if labels.ndim == 1 else np.stack([labels, 1 - labels], axis=2)
+    losses, flat = log_loss(predictions), present.reshape(len(labels), -1).astype(np.float64)
+    n_labels = 1 if labels.ndim == 1 else labels.shape[1]
+
+    def statistic(weights: Values) -> Values:
+        shares = weights @ flat / weights.sum(axis=1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(shares > 0, shares * np.log(shares), 0.0).sum(axis=1) / n_labels
+        return np.asarray((entropy - losses(weights)) / np.log(2))
+
+    return statistic
+
+
 def calibration_error(predictions: Predictions) -> Statistic:
     """Expected calibration error in [0, 1]: mean over rows of |accuracy - confidence| of the row's bin.
 

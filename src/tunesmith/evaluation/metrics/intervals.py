@@ -271,9 +271,11 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = 
     """Returns the interval from a standard error, on the scale on which the metric's error is nearly symmetric.
 
     Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
-    Positive quantities: the logarithm. R2: the logarithm of 1 - R2.
+    Positive quantities: the logarithm. R2: the logarithm of 1 - R2. Differences of bits: as they are.
     """
     t, error = uncertainty.quantile(0.5 + level / 2), uncertainty.error
+    if form == "unbounded":
+        return value - t * error, value + t * error
     if form in ("wilson", "bca", "share"):
         return score_interval(value, error, n, t)
     if form == "correlation":

@@ -18,7 +18,7 @@ from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
 from tunesmith.evaluation.metrics.resample import make_cells
 
 Reads = Literal["decisions", "scores", "ranks"]
-Interval = Literal["wilson", "bca", "share", "correlation", "positive", "folded", "at_most_one"]
+Interval = Literal["wilson", "bca", "share", "correlation", "positive", "folded", "at_most_one", "unbounded"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MetricKind:
     @property
     def ends(self) -> tuple[float, float]:
         """Returns the smallest and the largest value: of shares 0 and 1, of correlations -1 and 1; infinite for the others."""
-        if self.interval in ("positive", "at_most_one"):
+        if self.interval in ("positive", "at_most_one", "unbounded"):
             return -math.inf, math.inf
         return (-1.0, 1.0) if self.interval == "correlation" else (0.0, 1.0)
 
@@ -62,6 +62,7 @@ _SCORED = {
     "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
     "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
     "log_loss": MetricKind(c.log_loss, False, "scores", "positive"),
+    "v_information": MetricKind(c.v_information, True, "scores", "unbounded"),
     "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
 }
 
