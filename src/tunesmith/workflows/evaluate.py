@@ -63,16 +63,14 @@ def evaluate(
     """Computes the task's metrics, with intervals, of a classifier or regression on labelled rows: a run, or any other model.
 
     A label that training did not have counts as predicted wrong; metrics of probabilities leave its rows out. ``data`` of the
-    result has the number of such rows by label (``unknown_labels``); ``training`` has tuned ``thresholds``. Class numbers and
-    names are aligned as in training. The classes of a model that tunesmith did not train are matched by their names; labels that
-    it does not have are an error.
+    result has the number of such rows by label (``unknown_labels``); ``training`` has tuned ``thresholds``. Class numbers are
+    aligned as in training. Classes of a model that is no run are matched by their names; labels that it lacks are an error.
 
     Args:
         data: a table in memory, or the path of a file; of a folder or a hub data set the test split is read.
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
-        labels: label of the file -> class of the run, if the file is coded otherwise than the training files (see
-            ``recipe.given_labels``); empty if it holds the classes. By default the run's ``data.labels`` is used where it fits.
-            Of a model that is no run: class of the model, or label of the file -> its name.
+        labels: label of the file -> class of the run (see ``recipe.given_labels``), empty if the file holds the classes; default:
+            the run's ``data.labels`` where it fits. Of other models: class of the model, or label of the file -> its name.
         tokenizer: as for ``predict``, of a model that is no run.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
@@ -87,8 +85,7 @@ def evaluate(
     is_run = isinstance(target, Run) or not is_other_model(folder)
     settings = ModelSettings.of(None if is_run else label_map, tokenizer)
     predictor = open_predictor(target, settings, listener)
-    problem = predictor.config.labels.problem_type
-    task: TaskName = "regression" if problem == REGRESSION else "classification"
+    task: TaskName = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
     requested = columns_section(columns)
     grouped = {"group": requested.group or group_of_run(folder, table, listener)}
     reading = LabelledReading(requested.model_copy(update=grouped), task, split_name, label_map if is_run else None)
