@@ -29,6 +29,7 @@ from tunesmith.diagnosis.cross_validation import FROZEN, embed_rows
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.oracle import query_oracle
 from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds
+from tunesmith.diagnosis.outcome import write_record
 from tunesmith.diagnosis.pool import (
     OracleComparison,
     Pool,
@@ -51,7 +52,7 @@ from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import claim, fill, finish, write_record
+from tunesmith.run_folder import claim, fill, finish
 
 OPPOSITE, ORACLE = "opposite.csv", "oracle.csv"
 MIN_SETS = 2

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.arrays import Array
-from tunesmith.disk import whole_file
+from tunesmith.disk import whole_file, write_lines
 from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import Certificate, Finding, RunResult, unproven
-from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, write_lines
+from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder
 from tunesmith.tasks.check_model import batch_invariance
 from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult, TaskSteps
 from tunesmith.training.history import as_events

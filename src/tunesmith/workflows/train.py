@@ -15,7 +15,7 @@ from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.resolved import with_default_epochs
 from tunesmith.report.saved_run import read as read_saved
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RESULT, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
+from tunesmith.run_folder import RESULT, SMOKE, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
 from tunesmith.tasks.finished import Run
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
@@ -49,7 +49,7 @@ def train(
         Interrupted: it was stopped; the state was saved.
     """
     clock = Clock(listener, {})
-    output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
+    output = f"{loaded.recipe.output}{SMOKE}" if smoke else loaded.recipe.output
     if smoke:
         loaded = replace(loaded, recipe=with_default_epochs(loaded.recipe))
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
