@@ -250,7 +250,7 @@ def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     train = recipe.train
-    if train.max_steps is not None and "num_train_epochs" in train.model_fields_set:
+    if train.max_steps is not None and train.num_train_epochs is not None:
         both = f"max_steps ({train.max_steps}) and num_train_epochs ({train.epochs:g})"
         message = f"{both} both set the length of training"
         yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for epochs.")

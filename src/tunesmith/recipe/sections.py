@@ -106,8 +106,13 @@ class DataSection(Section):
     """Whether labels such as null, nan, N/A, NA and - are names of classes. Default: they mean that a row has no label."""
     max_length: PositiveInt | None = None
     """Maximum input length in tokens. Longer inputs are truncated and counted. Default: the model's own limit."""
-    max_rows: PositiveInt | None = None
-    """Maximum number of training rows; a random sample (by train.seed) is used. Validation and test keep all of their rows."""
+    max_rows: PositiveInt | dict[Literal["train", "validation", "test"], PositiveInt] | None = None
+    """Maximum number of training rows, or of each split: {train: 1000, test: 500}. Samples are random, by train.seed."""
+
+    def limit(self, split: str) -> int | None:
+        """Returns the largest number of rows of a split (``max_rows``); None for all."""
+        limits = {"train": self.max_rows} if isinstance(self.max_rows, int) else self.max_rows or {}
+        return limits.get(split)
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""

@@ -82,7 +82,7 @@ def run_steps(
     with clock.phase("check"):
         report, session = check(steps, session)
         report.raise_if_failed()
-    for note in report.notes_of("columns"):
+    for note in (*request.loaded.notes, *report.notes_of("columns")):
         listener(Event("note", note))
     if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)

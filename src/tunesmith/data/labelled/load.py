@@ -93,7 +93,8 @@ def load_labelled_data(
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples, notes, searched)
-    train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
+    limit_rows(splits, recipe, notes, row_ids)
+    train, validation, test = splits["train"], splits.get("validation"), splits.get("test")
     return LabelledData(
         train,
         validation,
