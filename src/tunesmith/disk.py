@@ -97,6 +97,13 @@ def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
 
 
+def remove_all_but(folder: Path, names: Sequence[str]) -> None:
+    """Removes every file and folder in a folder whose name is not listed."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def output_error(path: Path, error: BaseException, part: Path | None = None, n_bytes: int | None = None) -> OutputError:
     """Makes the error about a file that could not be written: the file and the reason; for a full disk also need and free space.
 

@@ -216,6 +216,15 @@ def require_finished(target: str | Path) -> None:
                 raise unfinished_error(str(path), "this run is not finished.")
 
 
+def require_saved_model(target: str | Path) -> None:
+    """Raises ModelError if a path is an unfinished run, or a finished one that saved no model."""
+    require_finished(target)
+    path = Path(target)
+    if is_run(path) and (path / RESULT).exists() and not (path / "model").exists():
+        message = "this run saved no model (train.save_strategy: none, or train --smoke)."
+        raise ModelError.one(str(target), message, "Train it again with train.save_strategy: best, its default.")
+
+
 def unfinished_error(where: str, message: str) -> InputError:
     remedy = "Finish it with tunesmith train RECIPE --resume, or start over with --overwrite."
     return ModelError.one(where, message, remedy)

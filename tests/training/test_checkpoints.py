@@ -8,12 +8,13 @@ import pytest
 
 from tunesmith.errors import TrainingFailed
 from tunesmith.training.checkpoints import (
+    BEST,
     best_weights,
     damage,
     keep_only,
     list_checkpoints,
     newest_whole,
-    replace_best,
+    replace_weights,
     seal,
 )
 
@@ -69,8 +70,8 @@ def test_best_is_replaced_whole(tmp_path: Path) -> None:
     def save(text: str):
         return lambda folder: (folder.mkdir(), (folder / "w").write_text(text))
 
-    replace_best(tmp_path, 3, save("old"))
-    replace_best(tmp_path, 7, save("new"))
+    replace_weights(tmp_path, BEST, 3, save("old"))
+    replace_weights(tmp_path, BEST, 7, save("new"))
     assert (best_weights(tmp_path, 7) / "w").read_text() == "new"
     with pytest.raises(TrainingFailed, match="of step 7, the best evaluation was at step 3"):
         best_weights(tmp_path, 3)

@@ -71,7 +71,10 @@ def explain_interruption(output: str, remedy: str = CONTINUE) -> Iterator[None]:
 
 def paths(folder: Path) -> list[str]:
     """Lists the files of the run that exist."""
-    return [f"{name:<12}{folder / file}" for name, file in FILES if (folder / file).exists()]
+    kept = sorted(folder.glob("checkpoints/**/step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    evaluations = [("evaluations", f"{kept[0]}{f' ... {kept[-1].name}' if len(kept) > 1 else ''}")] if kept else []
+    existing = [(name, str(folder / file)) for name, file in FILES if (folder / file).exists()]
+    return [f"{name:<12}{path}" for name, path in (*existing, *evaluations)]
 
 
 VERB = Verb(

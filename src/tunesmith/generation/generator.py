@@ -33,7 +33,7 @@ from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import IN_MEMORY
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.run_folder import require_finished
+from tunesmith.run_folder import require_saved_model
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -97,7 +97,7 @@ def adapter_source(name: str, base: Path) -> ModelSource | None:
     """Returns the folder, or a run's folder, that holds an adapter, whose base model is recorded there; None for others."""
     places = [] if name.startswith("builtin:") else [base / name, Path(name)]
     for place in places:
-        require_finished(place)
+        require_saved_model(place)
     folders = [place / inner for place in places for inner in ("", "model")]
     folder = next((folder for folder in folders if is_adapter(folder)), None)
     return None if folder is None else ModelSource(name, str(folder), "folder")

@@ -17,7 +17,7 @@ from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
 from tunesmith.models.model_files import COPY, check_settings, read_settings
 from tunesmith.recipe.sections import ModelSection, Recipe
-from tunesmith.run_folder import require_finished
+from tunesmith.run_folder import require_saved_model
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 # name -> (requirement for pip, module, folder in it, sha256 of model.safetensors)
@@ -103,8 +103,8 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
 def find_weights(section: ModelSection, base: Path) -> ModelSource:
     """Resolves ``model.name`` as ``find_model`` does, without the tokenizer."""
     if not section.name.startswith("builtin:"):
-        require_finished(base / section.name)
-        require_finished(section.name)
+        require_saved_model(base / section.name)
+        require_saved_model(section.name)
     where = f"model.name {section.name}"
     rope = None if section.rope_parameters is None else section.rope_parameters.model_dump()
     if section.name.startswith("builtin:"):
@@ -112,7 +112,8 @@ def find_weights(section: ModelSection, base: Path) -> ModelSource:
         return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where), rope_parameters=rope)
     for folder in (base / section.name, Path(section.name)):
         if folder.is_dir():
-            is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
+            # A run, or the folder of one of its evaluations (train.save_strategy: all).
+            is_run = any((folder / name).exists() for name in ("result.json", "metrics.json")) and (folder / "model").is_dir()
             path = folder / "model" if is_run else folder
             kind: Literal["run", "folder"] = "run" if is_run else "folder"
             remote_code, n_bytes = section.trust_remote_code, check_folder(path, where)

@@ -266,6 +266,16 @@ def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("train", "early_stopping"), message, "Set data.validation to a fraction such as 0.1, or to a file.")
 
 
+def _saves(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    train = recipe.train
+    if train.save_total_limit is not None and train.save_strategy != "all":
+        message = f"limits the models of evaluations, and save_strategy is {train.save_strategy}"
+        yield Fault(("train", "save_total_limit"), message, "Write train.save_strategy: all, or remove it.")
+    if train.save_strategy == "all" and recipe.adapter is not None:
+        message = "the models of all evaluations are saved only without an adapter"
+        yield Fault(("train", "save_strategy"), message, "Write train.save_strategy: best, or remove adapter.")
+
+
 def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
     weights = recipe.train.class_weights
     if not isinstance(weights, dict):
@@ -331,6 +341,7 @@ RULES: tuple[Rule, ...] = (
     _model_and_adapter,
     _layers,
     _steps,
+    _saves,
     _weights,
     _lists,
     _upstream,

@@ -180,6 +180,10 @@ class TrainSection(Section):
     """Evaluations on validation during training, at evenly spaced steps."""
     n_logs: PositiveInt = 100
     """Log entries during training, at evenly spaced steps."""
+    save_strategy: Literal["best", "all", "none"] = "best"
+    """Models that a finished run keeps: that of the best evaluation; also those of all evaluations; or none, just the results."""
+    save_total_limit: PositiveInt | None = None
+    """With save_strategy: all, the largest number of evaluations whose models are kept: the best and the newest. Default: all."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Random seed of everything: split, row order, dropout, new weights."""
     n_seeds: PositiveInt = 1

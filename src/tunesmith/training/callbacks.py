@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from tunesmith.disk import require_space, write_text
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
-from tunesmith.training.checkpoints import keep_only, replace_best, seal
+from tunesmith.training.checkpoints import BEST, keep_evaluation, keep_only, replace_weights, seal
 from tunesmith.training.history import as_event, as_events, best_so_far, evaluations, newest_values
 from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
@@ -79,6 +79,7 @@ class KeepCheckpoints(TrainerCallback):
         save_weights: writes the model's weights into a folder.
         save_own_state: writes the state that upstream does not save into a checkpoint, in every process.
         save_bytes: estimated size of one complete checkpoint, for the free-disk check before each save.
+        keeps_all: whether the weights of every evaluation are kept, of at most ``limit``.
     """
 
     folder: Path
@@ -88,6 +89,8 @@ class KeepCheckpoints(TrainerCallback):
     save_bytes: int
     save_weights: Callable[[Path], None]
     save_own_state: Callable[[Path], None]
+    keeps_all: bool = False
+    limit: int | None = None
     saved_at_seconds: float = field(default_factory=time.monotonic)
     started_seconds: float = 0.0
     cost_seconds: float = 0.0
@@ -96,7 +99,10 @@ class KeepCheckpoints(TrainerCallback):
         best = best_so_far(state.log_history, self.metric, self.higher_is_better)
         if state.is_world_process_zero and best is not None and best.step == state.global_step:
             require_space(self.folder, self.save_bytes // 3, "the best model so far")
-            replace_best(self.folder, best.step, self.save_weights)
+            replace_weights(self.folder, BEST, best.step, self.save_weights)
+        if state.is_world_process_zero and best is not None and self.keeps_all:
+            require_space(self.folder, self.save_bytes // 3, f"the model of step {state.global_step}")
+            keep_evaluation(self.folder, state.global_step, best.step, self.limit, self.save_weights)
         is_last = state.global_step >= self.total_steps or control.should_training_stop
         due = time.monotonic() - self.saved_at_seconds > self.cost_seconds / SAVE_COST_SHARE
         control.should_save = anywhere(is_last or due)

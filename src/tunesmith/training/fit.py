@@ -192,6 +192,8 @@ def callbacks(
                 save_bytes=save_bytes,
                 save_weights=lambda folder: save_trained(model, folder),
                 save_own_state=trainer.save_own_state,
+                keeps_all=plan.recipe.train.save_strategy == "all",
+                limit=plan.recipe.train.save_total_limit,
             )
         )
     return [*active, EvaluateWhatIsMissing(schedule, lambda: trainer._evaluate(None, None))]  # the others act on what it finds
