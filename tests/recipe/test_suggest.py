@@ -99,7 +99,7 @@ def test_names_that_people_type_have_a_remedy_wherever_they_stand(line: str) -> 
     assert remedy in suggest_upstream(name) or OWNED[name] == suggest_upstream(name)
 
 
-KEY_IN_TEXT = re.compile(r"\b(?:data|model|train|evaluate|embedding|sft|pretraining|parallel|upstream|diagnose)(?:\.[a-z_]+)+")
+KEY_IN_TEXT = re.compile(r"\b(?:data|model|train|evaluate|embedding|sft|pretraining|parallel|upstream|diagnose)(?:\.[a-z_0-9]+)+")
 
 
 @pytest.mark.parametrize("text", sorted({*SENTENCES.values(), *OWNED.values(), *RENAMED.values()}))

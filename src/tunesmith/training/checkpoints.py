@@ -105,7 +105,8 @@ def keep_evaluation(folder: Path, step: int, best_step: int, limit: int | None, 
     """Keeps the weights of an evaluation, and of all earlier ones at most ``limit``: the best one's and the newest."""
     replace_weights(folder, f"step-{step}", step, save_weights)
     others = [kept for kept in kept_evaluations(folder) if kept.step != best_step]
-    for surplus in others[: len(others) - (limit - 1)] if limit else ():
+    n_surplus = 0 if limit is None else max(0, len(others) - (limit - 1))
+    for surplus in others[:n_surplus]:
         shutil.rmtree(surplus.path)
 
 
