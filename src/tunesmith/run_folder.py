@@ -25,10 +25,8 @@ RECIPES = ("recipe.yaml", "resolved.yaml")
 RESOLVED_START = "# The resolved recipe"
 EPOCH_LOGITS = "epoch_logits.npz"
 PARTIAL, REPLACED = ".partial", ".replaced"
-SMOKE = "-smoke"
-"""How the name of a smoke run's folder ends."""
-SMOKE_ROWS = 100
-"""Rows of each split that a smoke run uses at most."""
+SMOKE, SMOKE_ROWS = "-smoke", 100
+"""How the name of a smoke run's folder ends, and the rows of each split that it uses at most."""
 CHOOSE = "Choose another `output`."
 MAX_NAME_BYTES = 255
 """Of a file's name on the usual file systems."""

@@ -25,8 +25,8 @@ def replace_alternative(given: dict[str, Any], locations: Locations, overrides: 
     overridden = {tuple(part.strip() for part in text.partition("=")[0].split(".")) for text in overrides}
     notes = []
     for path, other in (ALTERNATIVES, ALTERNATIVES[::-1]):
-        section = given.get(path[0])
-        is_given = isinstance(section, dict) and section.get(path[-1]) is not None and section.get(other[-1]) is not None
+        section = given[path[0]] if isinstance(given.get(path[0]), dict) else {}
+        is_given = section.get(path[-1]) is not None and section.get(other[-1]) is not None
         if is_given and path in overridden and not {other, other[:1]} & overridden:
             notes.append(f"{'.'.join(path)} on the command line replaces {'.'.join(other)} of the recipe ({section[other[-1]]}).")
             del section[other[-1]]

@@ -111,8 +111,9 @@ class DataSection(Section):
 
     def limit(self, split: str) -> int | None:
         """Returns the largest number of rows of a split (``max_rows``); None for all."""
-        limits = {"train": self.max_rows} if isinstance(self.max_rows, int) else self.max_rows or {}
-        return limits.get(split)
+        if isinstance(self.max_rows, int):
+            return self.max_rows if split == "train" else None
+        return next((limit for name, limit in (self.max_rows or {}).items() if name == split), None)
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""

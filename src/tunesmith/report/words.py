@@ -241,7 +241,7 @@ def left_out(result: RunResult, split: str) -> str:
     Empty if there are none.
     """
     record = part(result.data, "splits", split)
-    dropped: dict[str, int] = {reason: n for reason, n in part(record, "dropped").items() if is_number(n) and n > 0}
+    dropped: dict[str, float] = {reason: n for reason, n in part(record, "dropped").items() if is_number(n) and n > 0}
     if is_number(n_left := record.get("not_sampled")) and n_left > 0:
         dropped["not in the sample"] = n_left
     if not dropped or not is_number(record.get("rows")):

@@ -82,8 +82,7 @@ def load_labelled_data(
     settings = task_settings(recipe)
     if settings.family != "labelled":
         raise NoLabels(recipe.task, settings.commands)
-    frames, others = frames or {}, others or {}
-    notes, searched = list[str](), SearchedTexts()
+    frames, others, notes, searched = frames or {}, others or {}, list[str](), SearchedTexts()
     tables = read_tables(recipe, base, frames, notes)
     recipe = with_text_of_template(recipe)
     columns = map_columns(tables, recipe, frames, notes)
