@@ -40,7 +40,7 @@ def trace(
         ``source`` (of several concatenated files: also ``source_row_id`` and ``line``), ``raw`` (column -> cell),
         ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
         ``tokens`` [{text, input_ids, attention_mask, ...}] and, with a run, ``prediction`` and ``shares`` (metric -> value with
-        the row minus 
+        the row minus
     Raises InputError if the split has no such row.
     """
     stay_offline()
