@@ -39,6 +39,7 @@ TRAINING_TESTS = (
     "workflows/test_estimator.py",
     "workflows/test_notebook.py",
     "workflows/test_python_api.py",
+    "workflows/test_saved_models.py",
     "workflows/test_train.py",
 )
 """Files and folders of tests that train or fit models: ``make quick`` leaves them out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tunesmith.tasks.steps import fit_seed, load, read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request, Session, TaskData, TaskSteps
 from tunesmith.training.fit import Fit
-from tunesmith.training.signals import StopRequest
+from tunesmith.training.signals import stop_on_signals
 
 SEED = 3
 
@@ -55,15 +56,15 @@ def fit_in(
     smoke: bool = False,
 ) -> Trained:  # fmt: skip
     """Trains in a folder; ``stop_at`` requests a stop after that step."""
-    request = StopRequest()
 
     def listen(event: Event) -> None:
         if event.kind == "step" and stop_at is not None and event.done == stop_at:
-            request.signal_name = "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     folder.mkdir(exist_ok=True)
     log = folder / "metrics.jsonl"
     place = FitPlace(checkpoints=folder, metrics_log=log, resume=resume, smoke=smoke)
-    fit = fit_seed(steps, session, SEED, place, request, listen)
+    with stop_on_signals() as request:
+        fit = fit_seed(steps, session, SEED, place, request, listen)
     losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
     return Trained(fit, session, losses, {name: value.clone() for name, value in session.model.state_dict().items()})

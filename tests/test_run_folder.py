@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.disk import take_lock
-from tunesmith.errors import InputError, OutputError
+from tunesmith.errors import InputError, Interrupted, OutputError
 from tunesmith.run_folder import (
     LOCK,
     RECORD,
@@ -38,6 +38,27 @@ def make_run(output: Path, text: str = "first", **options: bool) -> RunFolder:
         (folder.work / "result.json").write_text(text)
         finish(folder)
     return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_run_gets_its_name_leaves_a_complete_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    make_run(tmp_path / "run")
+    rename, before = Path.rename, signal.getsignal(number)
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "run":  # the earlier run is moved aside
+            signal.raise_signal(number)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(Interrupted, match=f"stopped by {number.name} when the run was complete: it is in .*run"):
+        make_run(tmp_path / "run", "second", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run/result.json").read_text() == "second"
+    require_finished(tmp_path / "run")
+    assert signal.getsignal(number) is before
 
 
 def test_a_finished_run_is_marked_and_nothing_else_is_left(tmp_path: Path) -> None:

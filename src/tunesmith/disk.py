@@ -9,12 +9,15 @@ import json
 import math
 import os
 import shutil
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 from tunesmith.errors import InputError, OutputError
@@ -89,6 +92,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
+    """Replaces a JSON-lines file by these objects."""
+    write_text(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
+
+
+def remove_all_but(folder: Path, names: Sequence[str]) -> None:
+    """Removes every file and folder in a folder whose name is not listed."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def output_error(path: Path, error: BaseException, part: Path | None = None, n_bytes: int | None = None) -> OutputError:
     """Makes the error about a file that could not be written: the file and the reason; for a full disk also need and free space.
 
@@ -154,6 +169,28 @@ def nearest_folder(path: Path) -> Path:
 def megabytes(n_bytes: int) -> str:
     """Formats a size in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
     return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 10_000_000 else f"{n_bytes / 1e6:.1f} MB"
+
+
+@contextmanager
+def uninterrupted() -> Iterator[list[str]]:
+    """Holds Ctrl-C and SIGTERM back while files get their final names; yields the list that receives the names of the signals.
+
+    Handlers can only be set in the main thread; elsewhere no signal arrives.
+    """
+    received: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(signal.Signals(number).name)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def take_lock(path: Path) -> TextIO:

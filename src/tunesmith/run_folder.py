@@ -16,10 +16,8 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from tunesmith.disk import PART, is_same_file, take_lock, write_text
-from tunesmith.errors import InputError, ModelError, OutputError, Problem
-from tunesmith.machine import environment, peak_memory_bytes
-from tunesmith.results import finite
+from tunesmith.disk import PART, is_same_file, take_lock, uninterrupted, write_text
+from tunesmith.errors import InputError, Interrupted, ModelError, OutputError, Problem
 
 RESULT, RECORD, LOCK = "result.json", "run.json", "writer.lock"
 PREDICTIONS, PREDICTIONS_OF_SEEDS = "predictions.parquet", "predictions_of_seeds.parquet"
@@ -27,8 +25,8 @@ RECIPES = ("recipe.yaml", "resolved.yaml")
 RESOLVED_START = "# The resolved recipe"
 EPOCH_LOGITS, ADAPTER = "epoch_logits.npz", "adapter"
 PARTIAL, REPLACED = ".partial", ".replaced"
-SMOKE_ROWS = 100
-"""Rows of each split that a smoke run uses at most."""
+SMOKE, SMOKE_ROWS = "-smoke", 100
+"""How the name of a smoke run's folder ends, and the rows of each split that it uses at most."""
 CHOOSE = "Choose another `output`."
 MAX_NAME_BYTES = 255
 """Of a file's name on the usual file systems."""
@@ -216,6 +214,15 @@ def require_finished(target: str | Path) -> None:
                 raise unfinished_error(str(path), "this run is not finished.")
 
 
+def require_saved_model(target: str | Path) -> None:
+    """Raises ModelError if a path is an unfinished run, or a finished one that saved no model."""
+    require_finished(target)
+    path = Path(target)
+    if is_run(path) and (path / RESULT).exists() and not (path / "model").exists():
+        message = "this run saved no model (train.save_strategy: none, or train --smoke)."
+        raise ModelError.one(str(target), message, "Train it again with train.save_strategy: best, its default.")
+
+
 def unfinished_error(where: str, message: str) -> InputError:
     remedy = "Finish it with tunesmith train RECIPE --resume, or start over with --overwrite."
     return ModelError.one(where, message, remedy)
@@ -342,8 +349,19 @@ def finish(folder: RunFolder) -> Path:
 
     An earlier run is moved aside before, and removed after.
 
-    Raises OutputError if other files have appeared there; the complete run then stays under its working name.
+    Raises:
+        OutputError: other files have appeared there; the complete run then stays under its working name.
+        Interrupted: a signal arrived meanwhile; the run is complete.
     """
+    with uninterrupted() as received:
+        rename(folder)
+    if received:
+        raise Interrupted(f"stopped by {received[0]} when the run was complete: it is in {folder.final}")
+    return folder.final
+
+
+def rename(folder: RunFolder) -> None:
+    """Lists the files of the run in its record, and gives it its final name."""
     written = sorted({*files_of(folder.work), RECORD} - {LOCK})
     write_text(folder.work / RECORD, json.dumps({**read_record(folder.work), "files": written}, indent=1) + "\n")
     if folder.final.exists():
@@ -356,7 +374,6 @@ def finish(folder: RunFolder) -> Path:
         folder.final.rename(folder.replaced)
     folder.work.rename(folder.final)
     discard(folder.replaced)
-    return folder.final
 
 
 def restore_replaced(folder: RunFolder) -> None:
@@ -375,17 +392,6 @@ def discard(path: Path) -> None:
         elif item.name not in (RECORD, *RECIPES):
             item.unlink()
     shutil.rmtree(path)
-
-
-def write_record(path: Path, plain: Mapping[str, Any]) -> None:
-    """Writes an outcome as JSON, with versions, machine and peak memory."""
-    record = {**plain, "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
-    write_text(path, json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n")
-
-
-def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
-    """Replaces a JSON-lines file by these objects."""
-    write_text(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
 
 
 def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]:

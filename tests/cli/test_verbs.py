@@ -210,7 +210,7 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "raw": {"message": " hi "},
         "dropped": None,
         "label": {"name": "greeting", "encoded": 0},
-        "tokens": [{"text": "[CLS]", "id": 101, "mask": 0}, {"text": "hi", "id": 7632, "mask": 1}],
+        "tokens": [{"text": text, "input_ids": token, "attention_mask": 1} for text, token in (("[CLS]", 101), ("hi", 7632))],
         "shares": {"mcc": float("nan")},
     }
     calls: Calls = []
@@ -218,7 +218,7 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
     assert completed.code == 0
     assert "raw\n  message:  ' hi '\n" in completed.out
-    assert "tokens (2)\n  text     id    mask\n  '[CLS]'  101   0\n  'hi'     7632  1\n" in completed.out
+    assert "tokens (2)\n  text     input_ids  attention_mask\n  '[CLS]'  101        1\n  'hi'     7632       1\n" in completed.out
     assert "dropped" not in completed.out
     assert calls[0][1] == {"split": "train", "run": Path("runs/a")}
     assert json.loads(cli("trace", recipe, "--row", "3", "--json").out)["shares"] == {"mcc": None}

@@ -11,6 +11,7 @@ import pytest
 from tunesmith.errors import InputError, ModelError
 from tunesmith.models import source
 from tunesmith.models.source import find_model, find_tokenizer
+from tunesmith.recipe.files import locate
 from tunesmith.recipe.sections import ModelSection
 
 
@@ -25,6 +26,19 @@ def test_a_folder_beside_the_recipe_is_found(tiny_model: Path) -> None:
     found = find_model(ModelSection(name=tiny_model.name), tiny_model.parent)
     assert (found.kind, found.location) == ("folder", str(tiny_model))
     assert found.n_bytes == (tiny_model / "model.safetensors").stat().st_size
+
+
+def test_a_folder_is_found_as_every_file_of_a_recipe(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("recipes", "here", "home"):
+        shutil.copytree(tiny_model, tmp_path / folder / folder)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    shutil.copytree(tiny_model, tmp_path / "here/recipes")
+    expected = {"recipes": tmp_path / "recipes/recipes", "here": Path("here"), "~/home": tmp_path / "home/home"}
+    base = tmp_path / "recipes"
+    for name, place in expected.items():
+        found = find_model(ModelSection(name=name), base)
+        assert found.location == str(place) == str(locate(name, base))
 
 
 def test_builtin_is_found_and_its_weights_are_known() -> None:

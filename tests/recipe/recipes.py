@@ -76,7 +76,9 @@ RECIPES = st.fixed_dictionaries(
         | st.dictionaries(st.sampled_from(["r", "rank_pattern", "no"]), _free).map(lambda d: {"method": "lora", **d}),
         "train": st.builds(dict.__or__, _train, _length),
         "evaluate": _some(metric=st.sampled_from(sorted(TASKS["classification"].metrics)), tune_threshold=st.booleans()),
-        "upstream": st.dictionaries(st.sampled_from(["adam_beta1", "lr_scheduler_kwargs", "debug", "label_names"]), _free),
+        "upstream": st.dictionaries(
+            st.sampled_from(["adam_beta1", "lr_scheduler_kwargs", "debug", "optim_target_modules"]), _free
+        ),
         "output": st.just("runs/x"),
     },
 )

@@ -51,6 +51,43 @@ def test_values_win_over_the_file(override: str, path: str, value: object, tmp_p
     assert found == value
 
 
+@pytest.mark.parametrize(
+    ("written", "overrides", "steps", "epochs", "replaced"),
+    [
+        ("num_train_epochs: 2", ["train.max_steps=50"], 50, None, "train.max_steps on the command line replaces train.num_train"),
+        (
+            "max_steps: 9",
+            ["train.num_train_epochs=4"],
+            None,
+            4.0,
+            "train.num_train_epochs on the command line replaces train.max",
+        ),
+        ("num_train_epochs: 2", ["train.num_train_epochs=null", "train.max_steps=50"], 50, None, ""),
+        ("num_train_epochs: 2", ["train.num_train_epochs=null"], None, None, ""),
+        ("max_steps: 9", ["train.max_steps=null"], None, None, ""),
+        ("num_train_epochs: 2", ["train={max_steps: 50}"], 50, None, ""),
+        ("num_train_epochs: 2", ["train.max_steps=null"], None, 2.0, ""),
+        ("seed: 2", ["train.max_steps=50"], 50, None, ""),
+    ],
+)
+def test_the_length_of_training_is_replaced_by_the_other_unit(
+    written: str, overrides: list[str], steps: int | None, epochs: float | None, replaced: str, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"data: {{train: a.csv}}\ntrain: {{{written}}}\n")
+    recipe = load_recipe(tmp_path / "recipe.yaml", overrides)
+    assert (recipe.recipe.train.max_steps, recipe.recipe.train.num_train_epochs) == (steps, epochs)
+    assert " ".join(recipe.notes).startswith(replaced)
+    assert bool(recipe.notes) == bool(replaced)
+
+
+@pytest.mark.parametrize("written", ["", "max_steps: 9, num_train_epochs: 2"])
+def test_both_lengths_of_training_are_refused(written: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"data: {{train: a.csv}}\ntrain: {{{written}}}\n")
+    both = [] if written else ["train.max_steps=50", "train.num_train_epochs=2"]
+    with pytest.raises(RecipeError, match="both set the length of training"):
+        load_recipe(tmp_path / "recipe.yaml", both)
+
+
 def test_the_order_of_overrides_is_kept(tmp_path: Path) -> None:
     train = loaded(tmp_path, "train={seed: 5, n_logs: 9}", "train.seed=6").recipe.train
     assert (train.seed, train.n_logs) == (6, 9)

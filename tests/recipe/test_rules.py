@@ -84,7 +84,6 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none is combined with other names."),
     ({"upstream": {"output_dir": "x"}}, "upstream.output_dir: tunesmith sets this field itself. Write output."),
     ({"upstream": {"max_grad_norm": 1}}, "upstream.max_grad_norm: tunesmith sets this field itself. Write train.max_grad_norm."),
-    ({"upstream": {"push_to_hub": True}}, "upstream.push_to_hub: tunesmith sets this field itself. Upload the finished model"),
     ({"upstream": {"hub_token": "x"}}, "upstream.hub_token: tunesmith sets this field itself. Secrets do not belong in a recipe"),
     (
         {"upstream": {"evaluation_strategy": "no"}},
@@ -101,9 +100,22 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         "upstream.torch_empty_cache_steps: must be a whole number, at least 1, found 0.",
     ),
     (
-        {"upstream": {"eval_accumulation_steps": True}},
-        "upstream.eval_accumulation_steps: must be a whole number, at least 1, found True.",
+        {"upstream": {"torch_empty_cache_steps": True}},
+        "upstream.torch_empty_cache_steps: must be a whole number, at least 1, found True.",
     ),
+    (
+        {"upstream": {"push_to_hub": True}},
+        "tunesmith sets this field itself. It would upload checkpoints. Upload the finished model, with its card: hf upload",
+    ),
+    ({"upstream": {"hub_model_id": "a/b"}}, "upstream.hub_model_id: tunesmith sets this field itself. It would upload"),
+    (
+        {"upstream": {"push_to_hub_model_id": "b"}},
+        "It would upload checkpoints. Upload the finished model, with its card: hf upload ORGANISATION/NAME RUN/model",
+    ),
+    ({"upstream": {"deepspeed": "z.json"}}, "The weights are not divided among processes: write parallel.processes"),
+    ({"upstream": {"save_strategy": "epoch"}}, "Write train.save_strategy."),
+    ({"upstream": {"load_best_model_at_end": True}}, "The best checkpoint by evaluate.metric is always the result."),
+    ({"upstream": {"eval_delay": 5}}, "Evaluations are tunesmith's own, and the field has no effect on them"),
     ({"upstream": {"adam_bta1": 1}}, "Did you mean adam_beta1?"),
     ({"train": {"optim": "adamw"}}, 'train.optim: transformers has no optimizer "adamw". Did you mean '),
     ({"train": {"lr_scheduler_type": "linaer"}}, 'transformers has no schedule "linaer". Did you mean linear?'),

@@ -1,9 +1,12 @@
 """What an unknown key may have meant."""
 
+import re
+
 import pytest
 
 from tunesmith.recipe.suggest import OTHER_NAMES, SENTENCES, closest, suggest, suggest_upstream
 from tunesmith.recipe.tree import all_keys
+from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,64 @@ def test_suggestions(key: str, section: tuple[str, ...], sentence: str) -> None:
 )
 def test_suggestions_under_upstream(key: str, sentence: str) -> None:
     assert suggest_upstream(key) == sentence
+
+
+NAMES = """
+max_eval_samples: Write data.max_rows: {validation: N}.
+max_predict_samples: Write data.max_rows: {test: N}.
+device_map: The model is on one device, which is detected; parallel.processes trains on several, with a copy on each.
+attn_implementation: train.fast chooses the attention kernel of the machine.
+early_stopping_consider_epochs: Evaluations are counted, not epochs: train.n_evaluations, and train.early
+pretraining_tp: Leave it out: the base model's own configuration has it; it only splits the same multiplications.
+deepspeed: The weights are not divided among processes: write parallel.processes (strategy: ddp), which keeps a copy on each.
+push_to_hub: A model is uploaded when it is finished, with its card: hf upload ORGANISATION/NAME RUN/model
+lora_alpha: Did you mean adapter.lora_alpha?
+train_on_inputs: Did you mean sft.loss_on?
+"""
+
+
+@pytest.mark.parametrize("line", NAMES.strip().splitlines())
+def test_names_that_people_type_have_a_remedy_wherever_they_stand(line: str) -> None:
+    name, remedy = line.split(": ", 1)
+    for section in ((), ("train",), ("model",), ("data",)):
+        assert suggest(name, section).startswith(remedy)
+    assert remedy in suggest_upstream(name) or OWNED[name] == suggest_upstream(name)
+
+
+KEY_IN_TEXT = re.compile(r"\b(?:data|model|train|evaluate|embedding|sft|pretraining|parallel|upstream|diagnose)(?:\.[a-z_0-9]+)+")
+
+
+@pytest.mark.parametrize("text", sorted({*SENTENCES.values(), *OWNED.values(), *RENAMED.values()}))
+def test_every_key_that_a_remedy_names_exists(text: str) -> None:
+    keys = {".".join(path) for path in all_keys()} | {f"upstream.{name}" for name in UPSTREAM_KEYS}
+    unknown = {key for key in KEY_IN_TEXT.findall(text) if key not in keys} - {"training.new_weights"}
+    assert not unknown
+
+
+def options_of_other_tools() -> list[str]:
+    """Lists the fields of the installed tools' classes of options."""
+    from dataclasses import fields
+
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import Seq2SeqTrainingArguments
+    from trl import ModelConfig, ScriptArguments, SFTConfig
+
+    classes = (SentenceTransformerTrainingArguments, Seq2SeqTrainingArguments, ModelConfig, ScriptArguments, SFTConfig)
+    return sorted({field.name for options in classes for field in fields(options)})
+
+
+RARE = {"ignore_bias_buffers", "router_aux_loss_coef", "router_mapping"}
+"""Options without a counterpart."""
+
+
+def test_every_option_of_the_installed_tools_has_a_remedy() -> None:
+    without = {
+        name
+        for name in options_of_other_tools()
+        for section in ((), ("train",), ("model",))
+        if suggest(name, section).startswith(("Keys of", "All keys"))
+    }
+    assert without == RARE
 
 
 def test_closest() -> None:

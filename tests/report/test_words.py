@@ -109,6 +109,10 @@ def test_rows_that_are_not_measured_stand_beside_the_metric() -> None:
     assert "macro F1 on test, 300 rows (40 rows read; not measured:" in "\n".join(summary_lines(found, None))
     for text in (model_card(found), opening(SavedRun("run", found))):
         assert "(40 rows read; not measured: label is not among those of train: 7): better than" in text
+    sampled = replace(found, data={"splits": {"test": {**record, "not_sampled": 60}}})
+    assert (
+        "(100 rows read; not measured: label is not among those of train: 7, not in the sample: 60)" in headline(sampled).sentence
+    )
 
 
 def test_tuned_thresholds_are_said() -> None:

@@ -8,12 +8,15 @@ import pytest
 
 from tunesmith.errors import TrainingFailed
 from tunesmith.training.checkpoints import (
+    BEST,
     best_weights,
     damage,
+    keep_evaluation,
     keep_only,
+    kept_evaluations,
     list_checkpoints,
     newest_whole,
-    replace_best,
+    replace_weights,
     seal,
 )
 
@@ -69,8 +72,19 @@ def test_best_is_replaced_whole(tmp_path: Path) -> None:
     def save(text: str):
         return lambda folder: (folder.mkdir(), (folder / "w").write_text(text))
 
-    replace_best(tmp_path, 3, save("old"))
-    replace_best(tmp_path, 7, save("new"))
+    replace_weights(tmp_path, BEST, 3, save("old"))
+    replace_weights(tmp_path, BEST, 7, save("new"))
     assert (best_weights(tmp_path, 7) / "w").read_text() == "new"
     with pytest.raises(TrainingFailed, match="of step 7, the best evaluation was at step 3"):
         best_weights(tmp_path, 3)
+
+
+@pytest.mark.parametrize("limit", [None, 1, 2, 3, 4, 5, 9])
+def test_the_best_evaluation_and_the_newest_are_kept(tmp_path: Path, limit: int | None) -> None:
+    best_after = {1: 1, 2: 1, 3: 3, 4: 3, 5: 3}  # evaluation -> the best one so far
+    for step, best in best_after.items():
+        keep_evaluation(tmp_path, step, best, limit, lambda folder: folder.mkdir())
+        kept = [each.step for each in kept_evaluations(tmp_path)]
+        assert best in kept
+        newest = [other for other in range(1, step + 1) if other != best][-(limit - 1) if limit and limit > 1 else None :]
+        assert kept == (sorted({best, *newest}) if limit != 1 else [best])

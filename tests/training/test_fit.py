@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import dataclass
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,63 @@ def test_resume_is_bit_exact(train, tmp_path: Path, name: str) -> None:
     assert whole.fit.epoch_logits is not None
     assert resumed.fit.epoch_logits is not None
     assert np.array_equal(resumed.fit.epoch_logits, whole.fit.epoch_logits)
+
+
+def evaluated(fit: Fit) -> list[tuple[int, float]]:
+    return [(entry["step"], entry["eval_accuracy"]) for entry in fit.history if "eval_loss" in entry]
+
+
+@pytest.mark.parametrize("sections", [{}, {"train": {"early_stopping": {"patience": 2}, "learning_rate": 1e-6}}])
+@pytest.mark.parametrize("n", [0, -1], ids=["at the first evaluation", "at the last one"])
+def test_a_stop_at_a_step_with_an_evaluation_leaves_it_to_the_resumed_run(train, sections: dict[str, Any], n: int) -> None:
+    whole = train("whole", **sections)
+    step = evaluated(whole.fit)[n][0]
+    with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {step} of"):
+        train("parts", stop_at=step, **sections)
+    resumed = train("parts", resume=True, **sections)
+    assert evaluated(resumed.fit) == evaluated(whole.fit)
+    assert resumed.losses == whole.losses
+    assert (resumed.fit.best_step, resumed.fit.steps) == (whole.fit.best_step, whole.fit.steps)
+    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
+
+
+@pytest.mark.parametrize("n", [1, 3], ids=["in the first evaluation", "in the last one"])
+def test_a_signal_ends_an_evaluation_at_once(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]], n: int) -> None:
+    mapping = {
+        "data": {"train": "DataFrame", "validation": 0.25, "test": None}, "model": {"name": str(tiny_model)},
+        "evaluate": {"metric": "accuracy"}, "train": {"max_steps": 6, "n_evaluations": 3, "seed": 3},
+    }  # fmt: skip
+    calls: list[int] = []
+    steps, session = load_session(mapping, {"train": sentences}, tmp_path)
+
+    def stopped(session: Any, max_rows: int | None) -> Any:
+        evaluate = steps.evaluate_fn(session, max_rows)
+
+        def run(model: torch.nn.Module) -> dict[str, float]:
+            calls.append(len(calls) + 1)
+            if calls[-1] == n:
+                signal.raise_signal(signal.SIGTERM)
+                pytest.fail("the evaluation went on")
+            return evaluate(model)
+
+        return run
+
+    with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {2 * n} of 6"):
+        fit_in(tmp_path / "parts", replace(steps, evaluate_fn=stopped), session)
+    assert len(calls) == n
+    whole = fit_in(tmp_path / "whole", *load_session(mapping, {"train": sentences}, tmp_path))
+    resumed = fit_in(tmp_path / "parts", *load_session(mapping, {"train": sentences}, tmp_path), resume=True)
+    assert evaluated(resumed.fit) == evaluated(whole.fit)
+    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
+
+
+def test_a_run_that_stopped_early_is_not_trained_further_when_it_is_resumed(train) -> None:
+    early = {"train": {"early_stopping": {"patience": 1}, "learning_rate": 1e-6}}
+    first = train("early", **early)
+    assert first.fit.steps < first.fit.schedule.total_steps
+    again = train("early", resume=True, **early)
+    assert (again.fit.steps, again.fit.best_step) == (first.fit.steps, first.fit.best_step)
+    assert all(torch.equal(again.weights[key], first.weights[key]) for key in first.weights)
 
 
 def test_the_logits_of_every_row_and_whole_epoch_are_kept(train, without_dropout: Path) -> None:

@@ -53,7 +53,8 @@ VERB = Verb(
     name="trace",
     takes="RECIPE --row N",
     does="show one row at every stage",
-    about="Shows one row as read from the file, after column mapping, its label, its tokens with the attention mask, and,\n"
+    about="Shows one row as read from the file, after column mapping, its label, its tokens with the inputs of the model\n"
+    "(input ids, attention mask, segments of a pair), and,\n"
     "with a finished run, its prediction and its contribution to each metric.",
     example="tunesmith trace recipe.yaml --row 17\ntunesmith trace recipe.yaml --row 3 --split test --run runs/tickets",
     add_arguments=add_arguments,

@@ -14,6 +14,7 @@ from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, is_terminal
 from tunesmith.errors import Interrupted
 
+CONTINUE = "continue with --resume."
 # Files of a run folder to list after training.
 FILES = (("report", "report.html"), ("model", "model"), ("predictions", "predictions.parquet"), ("numbers", "result.json"))
 
@@ -38,9 +39,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         from tunesmith.training.launch import launch
 
         return Outcome(None, exit_code=launch(args.words, processes))
+    from tunesmith.run_folder import SMOKE
     from tunesmith.workflows.train import train
 
-    with explain_interruption(loaded.recipe.output):
+    interrupted = (f"{loaded.recipe.output}{SMOKE}", "start it again.") if args.smoke else (loaded.recipe.output,)
+    with explain_interruption(*interrupted):
         finished = train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
     # With several processes, only rank 0 returns the run and prints.
     if finished is None:
@@ -53,21 +56,25 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 @contextmanager
-def explain_interruption(output: str, remedy: str = "continue with --resume.") -> Iterator[None]:
-    """Turns Ctrl-C and SIGTERM outside the training loop into Interrupted, with a message about the saved files."""
+def explain_interruption(output: str, remedy: str = CONTINUE) -> Iterator[None]:
+    """Adds to the message of a run that was interrupted, by Ctrl-C or SIGTERM, where its files are and how it goes on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted) as error:
         from tunesmith.run_folder import locate_output
 
-        work = locate_output(output).work
-        state = f"partial results are in {work}; {remedy}" if work.exists() else "nothing was written."
-        raise Interrupted(f"interrupted: {state}") from None
+        work, text = locate_output(output).work, str(error) or "interrupted"
+        if work.exists():
+            text = f"{text}: partial results are in {work}; {remedy}"
+        raise Interrupted(text if work.exists() or str(error) else f"{text}: nothing was written.") from None
 
 
 def paths(folder: Path) -> list[str]:
     """Lists the files of the run that exist."""
-    return [f"{name:<12}{folder / file}" for name, file in FILES if (folder / file).exists()]
+    kept = sorted(folder.glob("checkpoints/**/step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    evaluations = [("evaluations", f"{kept[0]}{f' ... {kept[-1].name}' if len(kept) > 1 else ''}")] if kept else []
+    existing = [(name, str(folder / file)) for name, file in FILES if (folder / file).exists()]
+    return [f"{name:<12}{path}" for name, path in (*existing, *evaluations)]
 
 
 VERB = Verb(

@@ -84,22 +84,27 @@ def default_test_share(n_rows: int) -> float | None:
     return min(TEST_SHARE, MOST_TEST_ROWS / n_rows) if n_rows >= MIN_ROWS_FOR_TEST else None
 
 
-def limit_rows(train: Rows, recipe: Recipe, notes: list[str], row_ids: Container[int] | None = None) -> Rows:
-    """Returns train, cut down to ``data.max_rows`` random rows, or to those with these ids, in their order where it has more."""
-    limit = recipe.data.max_rows
-    if limit is None or len(train) <= limit:
-        return train
-    if row_ids is None:
-        picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit]).tolist()
-        kind = "a random sample"
-    else:
-        picked = [i for i, row_id in enumerate(train.row_ids) if row_id in row_ids]
-        kind = "those that the run was trained on"
-    notes.append(
-        f"{len(picked):,} of {plural(len(train), 'training row')} are used, {kind} (data.max_rows); other splits "
-        "keep all of theirs."
-    )
-    return sample_rows(train, picked)
+def limit_rows(splits: dict[str, Rows], recipe: Recipe, notes: list[str], row_ids: Container[int] | None = None) -> None:
+    """Cuts each split, in place, down to the random rows that ``data.max_rows`` allows, in their order; by the seed.
+
+    Args:
+        row_ids: the training rows that are used instead of a random sample.
+    """
+    limits = {split: limit for split in splits if (limit := recipe.data.limit(split)) is not None}
+    rest = "; other splits keep all of theirs." if limits.keys() == {"train"} else "."
+    for split, limit in limits.items():
+        rows, kind = splits[split], "a random sample"
+        if len(rows) <= limit:
+            continue
+        if split == "train" and row_ids is not None:
+            picked = [i for i, row_id in enumerate(rows.row_ids) if row_id in row_ids]
+            kind = "those that the run was trained on"
+        else:
+            seed = recipe.train.seed if split == "train" else [recipe.train.seed, zlib.crc32(split.encode())]
+            picked = np.sort(np.random.default_rng(seed).permutation(len(rows))[:limit]).tolist()
+        name = "training" if split == "train" else split
+        notes.append(f"{len(picked):,} of {plural(len(rows), f'{name} row')} are used, {kind} (data.max_rows){rest}")
+        splits[split] = sample_rows(rows, picked)
 
 
 def spread_positions(n_rows: int, count: int) -> list[int]:

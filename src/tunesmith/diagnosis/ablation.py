@@ -30,6 +30,7 @@ from tunesmith.diagnosis.ablation_verdicts import (
     VariantPredictions,
     evaluate_variants,
 )
+from tunesmith.diagnosis.outcome import write_record
 from tunesmith.disk import whole_file
 from tunesmith.errors import InputError
 from tunesmith.progress import Clock, Event, Listener, silent
@@ -37,7 +38,7 @@ from tunesmith.recipe.given_labels import labels_of_file
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.report.words import looks_words
 from tunesmith.results import TEXT_CHARACTERS
-from tunesmith.run_folder import RunFolder, claim, fill, finish, write_record
+from tunesmith.run_folder import RunFolder, claim, fill, finish
 from tunesmith.tasks import steps
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.table import task_for

@@ -19,6 +19,7 @@ from tunesmith.diagnosis.difficulty import MeasuredSet, measure_sets
 from tunesmith.diagnosis.input_ablation import plain_cell
 from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE, DatasetComparison, compare_labels
 from tunesmith.diagnosis.oracle import query_oracle
+from tunesmith.diagnosis.outcome import write_record
 from tunesmith.diagnosis.pool import SharedData, require_measurable, select_shared_labels, why_not_compared, write_csv
 from tunesmith.diagnosis.rows import DIAGNOSIS_FILE, without_split_shares
 from tunesmith.errors import InputError, Problem
@@ -29,7 +30,7 @@ from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables,
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.data_sets import write_page
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import claim, fill, finish, write_record
+from tunesmith.run_folder import claim, fill, finish
 
 if TYPE_CHECKING:
     from tunesmith.generation.generator import TextGenerator

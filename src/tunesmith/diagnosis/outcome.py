@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from tunesmith.data.table import Examples, file_columns
 from tunesmith.diagnosis.checks.label_errors import SUSPECTS
 from tunesmith.diagnosis.checks.rows import NO_LABEL, PERSONAL_DATA
 from tunesmith.diagnosis.evidence import ROWS_IN_FINDING, UNLABELLED, Diagnosis, Evidence, worst_first
-from tunesmith.results import TEXT_CHARACTERS, Finding
+from tunesmith.disk import write_text
+from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.results import TEXT_CHARACTERS, Finding, finite
 
 
 def make_finding(diagnosis: Diagnosis, evidence: Evidence) -> Finding:
@@ -146,3 +150,9 @@ def make_corrections(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: D
         for i in order
         if main.proposed[i] != UNLABELLED
     ]
+
+
+def write_record(path: Path, plain: Mapping[str, Any]) -> None:
+    """Writes an outcome as JSON, with versions, machine and peak memory."""
+    record = {**plain, "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
+    write_text(path, json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n")

@@ -34,6 +34,7 @@ from tunesmith.diagnosis.outcome import (
     review_texts,
     row_columns,
     row_reason,
+    write_record,
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
 from tunesmith.disk import whole_file
@@ -46,7 +47,7 @@ from tunesmith.recipe.sections import AUTO, Recipe
 from tunesmith.report.review import write_review
 from tunesmith.report.review_data import Review, ReviewRows
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import claim, fill, finish, write_record
+from tunesmith.run_folder import claim, fill, finish
 from tunesmith.tasks.finished import Run
 
 DIAGNOSIS_FILE = "diagnosis.json"

@@ -31,9 +31,10 @@ from tunesmith.models.language.save import reload_language_model
 from tunesmith.models.load import load_tokenizer, model_errors, require_every_layer, require_own_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.files import locate
 from tunesmith.recipe.load import IN_MEMORY
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.run_folder import require_finished
+from tunesmith.run_folder import require_saved_model
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -95,9 +96,9 @@ def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
 
 def adapter_source(name: str, base: Path) -> ModelSource | None:
     """Returns the folder, or a run's folder, that holds an adapter, whose base model is recorded there; None for others."""
-    places = [] if name.startswith("builtin:") else [base / name, Path(name)]
+    places = [] if name.startswith("builtin:") else [base / name, locate(name, base)]
     for place in places:
-        require_finished(place)
+        require_saved_model(place)
     folders = [place / inner for place in places for inner in ("", "model")]
     folder = next((folder for folder in folders if is_adapter(folder)), None)
     return None if folder is None else ModelSource(name, str(folder), "folder")

@@ -9,7 +9,7 @@ from tunesmith.errors import InputError, ModelError
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
-from tunesmith.run_folder import require_finished
+from tunesmith.run_folder import require_saved_model
 
 ModelKind = Literal["causal", "embedding", "classifier"]
 RESULT = "result.json"
@@ -41,7 +41,7 @@ OTHER_KINDS = (
 def detect_model_kind(name: str) -> ModelKind:
     """Returns the kind of a run, a folder, ``hub:NAME`` or ``builtin:NAME``. What is none of the others is a classifier."""
     folder, is_named = Path(name), name.startswith((BUILTIN, HUB))
-    require_finished(folder)
+    require_saved_model(folder)
     files = [folder / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
     if (is_named or any(file.exists() for file in files)) and is_causal_model(name.removeprefix(HUB)):
         return "causal"

@@ -16,8 +16,9 @@ from tunesmith.disk import hash_file, read_json
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
 from tunesmith.models.model_files import COPY, check_settings, read_settings
+from tunesmith.recipe.files import locate
 from tunesmith.recipe.sections import ModelSection, Recipe
-from tunesmith.run_folder import require_finished
+from tunesmith.run_folder import require_saved_model
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 # name -> (requirement for pip, module, folder in it, sha256 of model.safetensors)
@@ -103,22 +104,23 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
 def find_weights(section: ModelSection, base: Path) -> ModelSource:
     """Resolves ``model.name`` as ``find_model`` does, without the tokenizer."""
     if not section.name.startswith("builtin:"):
-        require_finished(base / section.name)
-        require_finished(section.name)
+        for place in (base / section.name, locate(section.name, base)):
+            require_saved_model(place)
     where = f"model.name {section.name}"
     rope = None if section.rope_parameters is None else section.rope_parameters.model_dump()
     if section.name.startswith("builtin:"):
         path = builtin_model(section.name.removeprefix("builtin:"))
         return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where), rope_parameters=rope)
-    for folder in (base / section.name, Path(section.name)):
-        if folder.is_dir():
-            is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
-            path = folder / "model" if is_run else folder
-            kind: Literal["run", "folder"] = "run" if is_run else "folder"
-            remote_code, n_bytes = section.trust_remote_code, check_folder(path, where)
-            return ModelSource(section.name, str(path), kind, None, remote_code, n_bytes, rope_parameters=rope)
-        if folder.is_file():
-            raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
+    folder = locate(section.name, base)
+    if folder.is_dir():
+        # A run, or the folder of one of its evaluations (train.save_strategy: all).
+        is_run = any((folder / name).exists() for name in ("result.json", "metrics.json")) and (folder / "model").is_dir()
+        path = folder / "model" if is_run else folder
+        kind: Literal["run", "folder"] = "run" if is_run else "folder"
+        remote_code, n_bytes = section.trust_remote_code, check_folder(path, where)
+        return ModelSource(section.name, str(path), kind, None, remote_code, n_bytes, rope_parameters=rope)
+    if folder.is_file():
+        raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
     return replace(find_on_hub(section, where), rope_parameters=rope)
 
 

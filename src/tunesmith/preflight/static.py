@@ -125,11 +125,15 @@ def disk_parts(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: in
     others = sum(path.stat().st_size for path in direct_files(Path(source.location)) if path.suffix != ".safetensors")
     checkpoint, n_seeds = 3 * trained + others, recipe.train.n_seeds
     rows = sum(path.stat().st_size for name in data_names(recipe) for path in direct_files(locate(name, base)))
-    return {
+    train = recipe.train
+    n_kept = min(train.n_evaluations, train.save_total_limit or train.n_evaluations) if train.save_strategy == "all" else 0
+    parts = {
         "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
-        "model": weights + trained + others,
+        "model": 0 if train.save_strategy == "none" else weights + trained + others,
+        "models of evaluations": n_kept * (n_seeds * trained + weights + others),
         "predictions, report and logs": rows * max(1, n_seeds) + logged_bytes + REPORT_BYTES + LOG_BYTES,
     }
+    return {name: n_bytes for name, n_bytes in parts.items() if n_bytes}
 
 
 def data_names(recipe: Recipe) -> list[str]:

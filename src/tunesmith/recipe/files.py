@@ -10,7 +10,7 @@ NOT_FILES = ("hub:", "builtin:")
 
 
 def locate(path_text: str, base: Path) -> Path:
-    """Resolves a path in a recipe.
+    """Resolves a path in a recipe: data, models, templates, functions and word lists. ``output`` is below the current directory.
 
     A relative path is looked up in the folder of the recipe (``base``) first; if it does not exist there, it is
     relative to the current directory, whether it exists or not. ``~`` is the home folder. ``hub:NAME`` and

@@ -13,7 +13,7 @@ from typing import Any
 
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.recipe.files import locate
-from tunesmith.recipe.overrides import merge_overrides
+from tunesmith.recipe.overrides import merge_overrides, replace_alternative
 from tunesmith.recipe.resolved import resolved_yaml
 from tunesmith.recipe.rules import broken_rules
 from tunesmith.recipe.sections import Recipe
@@ -38,6 +38,7 @@ class LoadedRecipe:
         path: the recipe file; None if there was none.
         given: the given keys with overrides merged, without defaults.
         text: content of the file.
+        notes: messages for the user about what an override replaced.
         base: the folder in which relative data and model paths are looked up first (see ``locate``).
     """
 
@@ -46,6 +47,7 @@ class LoadedRecipe:
     given: dict[str, Any]
     text: str
     base: Path
+    notes: tuple[str, ...] = ()
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
@@ -70,8 +72,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     faults = list(parsed.faults)
     given: dict[str, Any] = parsed.value
     faults += merge_overrides(given, written, overrides)
+    notes = replace_alternative(given, written, overrides)
     recipe = _validate(given, written, faults, name, path.parent)
-    return LoadedRecipe(recipe, path, given, text, path.parent)
+    return LoadedRecipe(recipe, path, given, text, path.parent, tuple(notes))
 
 
 def override(given: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -13,6 +13,26 @@ from typing import Any
 from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, broken_key, parse
 from tunesmith.recipe.tree import all_keys, branches, describe_type, describe_value, key_schema, section_at, shorten
 
+ALTERNATIVES = (("train", "max_steps"), ("train", "num_train_epochs"))
+"""Two keys that exclude each other: one that is overridden replaces the other one of the file."""
+
+
+def replace_alternative(given: dict[str, Any], locations: Locations, overrides: Sequence[str]) -> list[str]:
+    """Removes the key of the file whose alternative an override gives, in place; returns a note about each.
+
+    Given both on the command line, they stay, and a rule refuses them.
+    """
+    overridden = {tuple(part.strip() for part in text.partition("=")[0].split(".")) for text in overrides}
+    notes = []
+    for path, other in (ALTERNATIVES, ALTERNATIVES[::-1]):
+        section = given[path[0]] if isinstance(given.get(path[0]), dict) else {}
+        is_given = section.get(path[-1]) is not None and section.get(other[-1]) is not None
+        if is_given and path in overridden and not {other, other[:1]} & overridden:
+            notes.append(f"{'.'.join(path)} on the command line replaces {'.'.join(other)} of the recipe ({section[other[-1]]}).")
+            del section[other[-1]]
+            locations.pop(other, None)
+    return notes
+
 
 def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequence[str]) -> list[Fault]:
     """Merges the valid overrides into ``given`` and ``locations``, in place; returns the faults of the others."""

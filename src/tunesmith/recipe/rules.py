@@ -250,7 +250,7 @@ def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     train = recipe.train
-    if train.max_steps is not None and "num_train_epochs" in train.model_fields_set:
+    if train.max_steps is not None and train.num_train_epochs is not None:
         both = f"max_steps ({train.max_steps}) and num_train_epochs ({train.epochs:g})"
         message = f"{both} both set the length of training"
         yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for epochs.")
@@ -264,6 +264,16 @@ def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.train.early_stopping is not None and data.validation is None and data.columns.split is None:
         message = "early stopping needs a validation split, and there is none (data.validation: null)"
         yield Fault(("train", "early_stopping"), message, "Set data.validation to a fraction such as 0.1, or to a file.")
+
+
+def _saves(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    train = recipe.train
+    if train.save_total_limit is not None and train.save_strategy != "all":
+        message = f"limits the models of evaluations, and save_strategy is {train.save_strategy}"
+        yield Fault(("train", "save_total_limit"), message, "Write train.save_strategy: all, or remove it.")
+    if train.save_strategy == "all" and recipe.adapter is not None:
+        message = "the models of all evaluations are saved only without an adapter"
+        yield Fault(("train", "save_strategy"), message, "Write train.save_strategy: best, or remove adapter.")
 
 
 def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -331,6 +341,7 @@ RULES: tuple[Rule, ...] = (
     _model_and_adapter,
     _layers,
     _steps,
+    _saves,
     _weights,
     _lists,
     _upstream,

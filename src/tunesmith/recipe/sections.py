@@ -106,8 +106,14 @@ class DataSection(Section):
     """Whether labels such as null, nan, N/A, NA and - are names of classes. Default: they mean that a row has no label."""
     max_length: PositiveInt | None = None
     """Maximum input length in tokens. Longer inputs are truncated and counted. Default: the model's own limit."""
-    max_rows: PositiveInt | None = None
-    """Maximum number of training rows; a random sample (by train.seed) is used. Validation and test keep all of their rows."""
+    max_rows: PositiveInt | dict[Literal["train", "validation", "test"], PositiveInt] | None = None
+    """Maximum number of training rows, or of each split: {train: 1000, test: 500}. Samples are random, by train.seed."""
+
+    def limit(self, split: str) -> int | None:
+        """Returns the largest number of rows of a split (``max_rows``); None for all."""
+        if isinstance(self.max_rows, int):
+            return self.max_rows if split == "train" else None
+        return next((limit for name, limit in (self.max_rows or {}).items() if name == split), None)
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""
@@ -175,6 +181,10 @@ class TrainSection(Section):
     """Evaluations on validation during training, at evenly spaced steps."""
     n_logs: PositiveInt = 100
     """Log entries during training, at evenly spaced steps."""
+    save_strategy: Literal["best", "all", "none"] = "best"
+    """Models that a finished run keeps: that of the best evaluation; also those of all evaluations; or none, just the results."""
+    save_total_limit: PositiveInt | None = None
+    """With save_strategy: all, the largest number of evaluations whose models are kept: the best and the newest. Default: all."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Random seed of everything: split, row order, dropout, new weights."""
     n_seeds: PositiveInt = 1

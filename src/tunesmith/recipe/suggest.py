@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from tunesmith.recipe.other_tools import MORE_NAMES, MORE_SENTENCES, by_name
 from tunesmith.recipe.tree import all_keys, section_at
 from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
@@ -116,7 +117,7 @@ _GROUPS: dict[str, str] = {
 }
 
 # Name in another tool -> recipe key.
-OTHER_NAMES: Mapping[str, str] = MappingProxyType({name: key for key, names in _GROUPS.items() for name in names.split()})
+OTHER_NAMES: Mapping[str, str] = MappingProxyType({**MORE_NAMES, **by_name(_GROUPS, reverse=True)})
 
 _SENTENCES: dict[str, str] = {
     "amp bf16 dtype precision torch_dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
@@ -127,7 +128,7 @@ _SENTENCES: dict[str, str] = {
     "gradient_checkpointing": "Write upstream.activation_checkpointing: true.",
     "greater_is_better": "The direction of evaluate.metric is known.",
     "group_by_length group_texts_by_length": "train.fast groups rows by length.",
-    "load_best_model load_best_model_at_end save_best_model": "The best checkpoint by evaluate.metric is always the result.",
+    "load_best_model load_best_model_at_end": "The best checkpoint by evaluate.metric is always the result.",
     "load_in_4bit": "Write quantisation: nf4.",
     "load_in_8bit": "Write quantisation: int8.",
     "lora": "Write adapter: {method: lora}.",
@@ -138,14 +139,12 @@ _SENTENCES: dict[str, str] = {
     "quantization": "Write quantisation: nf4, or int8.",
     "resume resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
     "sample_packing": "Language models have sft.packing and pretraining.packing; others avoid padding by train.fast.",
-    "save_steps save_strategy": "Checkpoints are saved at evaluations: train.n_evaluations.",
-    "save_total_limit": "Two checkpoints are kept: the best and the last.",
     "use_fast": "The tokenizer is always a fast one.",
     "warmup warmup_proportion warmup_ratio": "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps.",
 }
 
 # Names without a corresponding key, or whose key needs an explanation -> the whole sentence.
-SENTENCES: Mapping[str, str] = {name: sentence for names, sentence in _SENTENCES.items() for name in names.split()}
+SENTENCES: Mapping[str, str] = MappingProxyType({**MORE_SENTENCES, **by_name(_SENTENCES)})
 
 
 def suggest(key: str, section_path: Sequence[str] = ()) -> str:
@@ -212,7 +211,9 @@ def _elsewhere(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]])
 def _other_tools(name: str) -> str:
     if name in SENTENCES:
         return SENTENCES[name]
-    return f"Did you mean {OTHER_NAMES[name]}?" if name in OTHER_NAMES else ""
+    if name in OTHER_NAMES:
+        return f"Did you mean {OTHER_NAMES[name]}?"
+    return RENAMED.get(name) or OWNED.get(name, "")
 
 
 def _closest_key(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:

@@ -60,11 +60,22 @@ _SHARED = (
 ).split()
 
 _HUB = "hub_always_push hub_model_id hub_private_repo hub_revision hub_strategy push_to_hub".split()
+_HUB_REMEDY = "It would upload checkpoints. Upload the finished model, with its card: hf upload ORGANISATION/NAME RUN/model"
+_SHARDED = "deepspeed fsdp fsdp_config parallelism_config".split()
+_SHARDED_REMEDY = (
+    "The weights are not divided among processes: write parallel.processes (strategy: ddp), which keeps a copy on each. "
+    "An adapter, quantisation or upstream.activation_checkpointing saves memory."
+)
+_NOT_UPSTREAMS = "eval_accumulation_steps eval_delay eval_do_concat_batches eval_use_gather_object include_for_metrics".split()
 
 # Fields that tunesmith sets itself -> the key to use instead, or the reason that there is none.
 OWNED: Mapping[str, str] = MappingProxyType(
     {name: f"Write train.{name}." for name in _SHARED}
-    | dict.fromkeys(_HUB, "Upload the finished model with its card: hf upload ORGANISATION/NAME RUN/model")
+    | dict.fromkeys(_HUB, _HUB_REMEDY)
+    | dict.fromkeys(_SHARDED, _SHARDED_REMEDY)
+    | dict.fromkeys(
+        _NOT_UPSTREAMS, "Evaluations are tunesmith's own, and the field has no effect on them; see train.n_evaluations."
+    )
     | {
         "batch_eval_metrics": "Metrics and their intervals need all predictions at once.",
         "bf16_full_eval": "It leaves the model in bf16 after the first evaluation; train.fast evaluates in bf16 by autocast.",
@@ -79,6 +90,8 @@ OWNED: Mapping[str, str] = MappingProxyType(
         "hub_token": "Secrets do not belong in a recipe: it is saved with the run. Log in with: hf auth login",
         "ignore_data_skip": "A resumed run continues with the very next row.",
         "load_best_model_at_end": "The best checkpoint by evaluate.metric is always the result.",
+        "label_names": "The loss is computed from the labels of the data.",
+        "length_column_name": "The lengths are those of the tokenised rows; train.fast groups rows by length.",
         "local_rank": "The launcher sets it; write parallel.processes.",
         "logging_nan_inf_filter": "A non-finite loss always stops the run.",
         "logging_steps": "Write train.n_logs: log lines are counted, not spaced.",
@@ -86,18 +99,20 @@ OWNED: Mapping[str, str] = MappingProxyType(
         "metric_for_best_model": "Write evaluate.metric.",
         "output_dir": "Write output.",
         "prediction_loss_only": "The metrics need the predictions.",
+        "remove_unused_columns": "The trained rows hold nothing that is not used; data.columns selects the columns.",
+        "restore_callback_states_from_checkpoint": "A resumed run continues with the whole state.",
         "resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
-        "save_only_model": "Checkpoints are always complete, so that a run can be resumed.",
-        "save_steps": "Checkpoints are saved at evaluations: write train.n_evaluations.",
-        "save_strategy": "Checkpoints are saved at evaluations: write train.n_evaluations.",
-        "save_total_limit": "Two checkpoints are kept: the best and the last.",
+        "save_on_each_node": "A run is on one machine.",
+        "save_only_model": "Checkpoints of an unfinished run are always complete, so that it can be resumed.",
+        "save_steps": "Models are saved at evaluations: write train.save_strategy and train.n_evaluations.",
+        "save_strategy": "Write train.save_strategy.",
+        "save_total_limit": "Write train.save_total_limit.",
     }
 )
 
 # Fields with numbers that upstream uses in the middle of the training only -> the lowest value, and whether it is whole.
 LOWEST: Mapping[str, tuple[int, bool]] = MappingProxyType(
     {
-        "eval_accumulation_steps": (1, True),
         "neftune_noise_alpha": (0, False),
         "torch_empty_cache_steps": (1, True),
     }
@@ -110,7 +125,7 @@ RENAMED: Mapping[str, str] = {
     "fp16_opt_level": "It was removed in transformers 5; upstream.fp16 is enough.",
     "group_by_length": "It is now upstream.train_sampling_strategy: group_by_length; train.fast does it by itself.",
     "half_precision_backend": "It was removed in transformers 5; upstream.bf16 or upstream.fp16 is enough.",
-    "include_inputs_for_metrics": "It is now upstream.include_for_metrics: [inputs].",
+    "include_inputs_for_metrics": "Metrics are computed from labels and predictions.",
     "include_tokens_per_second": "It is now upstream.include_num_input_tokens_seen: all.",
     "jit_mode_eval": "It was removed in transformers 5.",
     "logging_dir": "It was removed in transformers 5: the trackers' files are in the run folder (output).",

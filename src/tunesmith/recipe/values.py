@@ -220,7 +220,8 @@ def _fits(value: object, schema: Schema) -> bool:
     if schema["type"] == "array":
         return isinstance(value, list) and all(_fits(item, schema["items"]) for item in value)
     if schema["type"] in ("number", "integer"):
-        return _is_number(value, schema) and schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        is_in_range = _is_number(value, schema) and schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        return is_in_range and value > schema.get("exclusiveMinimum", -math.inf)
     return isinstance(value, str)
 
 

@@ -236,12 +236,14 @@ def written_metric(result: RunResult, split: str) -> Metric | None:
 
 
 def left_out(result: RunResult, split: str) -> str:
-    """Describes the rows of a split that its metrics leave out, such as those with a label that training lacks: ``(...)``.
+    """Describes the rows of a split that its metrics leave out: not sampled, or with a label that training lacks: ``(...)``.
 
     Empty if there are none.
     """
     record = part(result.data, "splits", split)
-    dropped = {reason: n for reason, n in part(record, "dropped").items() if is_number(n) and n > 0}
+    dropped: dict[str, float] = {reason: n for reason, n in part(record, "dropped").items() if is_number(n) and n > 0}
+    if is_number(n_left := record.get("not_sampled")) and n_left > 0:
+        dropped["not in the sample"] = n_left
     if not dropped or not is_number(record.get("rows")):
         return ""
     n_read, reasons = record["rows"] + sum(dropped.values()), ", ".join(f"{reason}: {n:,}" for reason, n in dropped.items())

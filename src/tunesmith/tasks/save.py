@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.arrays import Array
-from tunesmith.disk import whole_file
+from tunesmith.disk import whole_file, write_lines, write_text
+from tunesmith.errors import TrainingFailed
 from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import Certificate, Finding, RunResult, unproven
-from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, write_lines
+from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, seed_places
 from tunesmith.tasks.check_model import batch_invariance
 from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult, TaskSteps
+from tunesmith.training.checkpoints import MANIFEST, best_weights, kept_evaluations
 from tunesmith.training.history import as_events
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> SavedModel:
+def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder, *, smoke: bool = False) -> SavedModel:
     """Writes the best seed's model, proves that it equals the trained one, and writes predictions and the training log.
 
+    Without a model to keep (``train.save_strategy: none``) nothing is proven of its files.
     ``predictions.parquet`` has those of the best seed; with several seeds, another file has those of all, for ``compare``.
     """
     import pyarrow as pa
@@ -31,7 +36,10 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
     best, session = evaluation.best, evaluation.best.session
     session.model.to("cpu")
     first: Certificate = batch_invariance(steps, session)
-    saved = steps.save_model(session, folder.model, evaluation.thresholds)
+    strategy = session.data.recipe.train.save_strategy
+    saved = SavedModel(()) if strategy == "none" else steps.save_model(session, folder.model, evaluation.thresholds)
+    if strategy == "all" and not smoke:
+        save_evaluations(steps, evaluation, folder)
     if len(evaluation.seeds) > 1:
         events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
         write_lines(folder.metrics_log, events)
@@ -41,6 +49,33 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
         write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / PREDICTIONS_OF_SEEDS)
     steps.save_files(evaluation, folder)
     return SavedModel((first, *saved.certificates), saved.notes)
+
+
+def save_evaluations(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
+    """Writes the model and the metrics of each kept evaluation of the best seed, in place of the weights that training kept.
+
+    Raises TrainingFailed if one of the saved models does not equal the trained one.
+    """
+    from tunesmith.training.weights import FILE, load_trained
+
+    best, n_seeds = evaluation.best, len(evaluation.seeds)
+    place, _ = seed_places(folder, best.seed, n_seeds)
+    metrics = {event["step"]: event for event in as_events(best.fit.history) if event["event"] == "evaluate"}
+    for kept in kept_evaluations(place):
+        if (kept.path / FILE).exists():  # else an interrupted save has written its model already
+            load_trained(best.session.model, kept.path)
+            shutil.rmtree(kept.path / "model", ignore_errors=True)
+            saved = steps.save_model(best.session, kept.path / "model", None)
+            if broken := [proof.name for proof in saved.certificates if not proof.passed]:
+                raise TrainingFailed(f"The model of step {kept.step} cannot be saved: {', '.join(broken)}: no.")
+            write_text(kept.path / "metrics.json", json.dumps(metrics[kept.step], indent=1) + "\n")
+    load_trained(best.session.model, best_weights(place, best.fit.best_step))
+    for seed in evaluation.seeds:
+        for kept in kept_evaluations(seed_places(folder, seed.seed, n_seeds)[0]):
+            if seed is not best:
+                shutil.rmtree(kept.path)
+            for name in (FILE, MANIFEST):
+                (kept.path / name).unlink(missing_ok=True)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -32,6 +32,7 @@ def read(task: Task, request: Request) -> TaskData:
         recipe, source = data.recipe, data.source
         checks = (
             CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}"),
+            *(CheckLine("recipe", note) for note in request.loaded.notes),
             *task.reading.check_rows(data),
             *map(from_finding, data.findings),
             CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights"),

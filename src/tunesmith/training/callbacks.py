@@ -13,8 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from tunesmith.disk import require_space, write_text
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
-from tunesmith.training.checkpoints import keep_only, replace_best, seal
-from tunesmith.training.history import as_event, as_events, best_so_far, newest_values
+from tunesmith.training.checkpoints import BEST, keep_evaluation, keep_only, replace_weights, seal
+from tunesmith.training.history import as_event, as_events, best_so_far, evaluations, newest_values
 from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
@@ -23,7 +23,10 @@ SAVE_COST_SHARE = 0.05
 
 
 class FollowSchedule(TrainerCallback):
-    """Logs, evaluates and ends at the planned steps, and at the next step boundary after a stop request."""
+    """Logs, evaluates and ends at the planned steps, and at the next step boundary after a stop request.
+
+    A requested stop leaves out the evaluation of its step, which can take long; ``EvaluateWhatIsMissing`` makes up for it.
+    """
 
     def __init__(self, schedule: Schedule, request: StopRequest, listener: Listener, metric: str) -> None:
         self.log_at, self.evaluate_at = frozenset(schedule.log_at), frozenset(schedule.evaluate_at)
@@ -33,8 +36,21 @@ class FollowSchedule(TrainerCallback):
         control.should_log = state.global_step in self.log_at
         control.should_evaluate = state.global_step in self.evaluate_at
         self.listener(Event("step", "training", state.global_step, self.total, newest_values(state.log_history, self.metric)))
-        if state.global_step < self.total and anywhere(bool(self.request)):
+        if anywhere(bool(self.request)):
+            control.should_evaluate = False
             control.should_save = control.should_training_stop = True
+
+
+class EvaluateWhatIsMissing(TrainerCallback):
+    """Evaluates at the start of a resumed training if the run was stopped before the evaluation of the step it resumes from."""
+
+    def __init__(self, schedule: Schedule, evaluate: Callable[[], object]) -> None:
+        self.evaluate_at, self.evaluate = frozenset(schedule.evaluate_at), evaluate
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        evaluated = {entry["step"] for entry in evaluations(state.log_history)}
+        if state.global_step in self.evaluate_at - evaluated:
+            self.evaluate()
 
 
 class StopEarly(TrainerCallback):
@@ -42,6 +58,9 @@ class StopEarly(TrainerCallback):
 
     def __init__(self, section: EarlyStoppingSection, metric: str, higher_is_better: bool) -> None:
         self.section, self.metric, self.higher_is_better = section, metric, higher_is_better
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        self.on_evaluate(args, state, control)  # a run that had stopped early ends there again when it is resumed
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         best = best_so_far(state.log_history, self.metric, self.higher_is_better, self.section.delta)
@@ -60,6 +79,7 @@ class KeepCheckpoints(TrainerCallback):
         save_weights: writes the model's weights into a folder.
         save_own_state: writes the state that upstream does not save into a checkpoint, in every process.
         save_bytes: estimated size of one complete checkpoint, for the free-disk check before each save.
+        keeps_all: whether the weights of every evaluation are kept, of at most ``limit``.
     """
 
     folder: Path
@@ -69,6 +89,8 @@ class KeepCheckpoints(TrainerCallback):
     save_bytes: int
     save_weights: Callable[[Path], None]
     save_own_state: Callable[[Path], None]
+    keeps_all: bool = False
+    limit: int | None = None
     saved_at_seconds: float = field(default_factory=time.monotonic)
     started_seconds: float = 0.0
     cost_seconds: float = 0.0
@@ -77,7 +99,10 @@ class KeepCheckpoints(TrainerCallback):
         best = best_so_far(state.log_history, self.metric, self.higher_is_better)
         if state.is_world_process_zero and best is not None and best.step == state.global_step:
             require_space(self.folder, self.save_bytes // 3, "the best model so far")
-            replace_best(self.folder, best.step, self.save_weights)
+            replace_weights(self.folder, BEST, best.step, self.save_weights)
+        if state.is_world_process_zero and best is not None and self.keeps_all:
+            require_space(self.folder, self.save_bytes // 3, f"the model of step {state.global_step}")
+            keep_evaluation(self.folder, state.global_step, best.step, self.limit, self.save_weights)
         is_last = state.global_step >= self.total_steps or control.should_training_stop
         due = time.monotonic() - self.saved_at_seconds > self.cost_seconds / SAVE_COST_SHARE
         control.should_save = anywhere(is_last or due)

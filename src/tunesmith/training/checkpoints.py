@@ -16,7 +16,7 @@ from tunesmith.errors import InputError, TrainingFailed
 
 MANIFEST = "manifest.json"
 BEST = "best"
-NAME = re.compile(r"checkpoint-(\d+)$")
+NAME, STEP_NAME = re.compile(r"checkpoint-(\d+)$"), re.compile(r"step-(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def damage(folder: Path) -> str:
     return ""
 
 
-def list_checkpoints(folder: Path) -> list[Checkpoint]:
+def list_checkpoints(folder: Path, name: re.Pattern[str] = NAME) -> list[Checkpoint]:
     """Lists the checkpoints in a folder by step, sealed or not."""
     if not folder.is_dir():
         return []
-    checkpoints = [Checkpoint(path, int(match.group(1))) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
+    checkpoints = [Checkpoint(path, int(match.group(1))) for path in folder.iterdir() if (match := name.fullmatch(path.name))]
     return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
@@ -90,15 +90,29 @@ def newest_whole(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, notes
 
 
-def replace_best(folder: Path, step: int, save_weights: Callable[[Path], None]) -> None:
-    """Replaces the best weights by those that ``save_weights`` writes, completely or not at all."""
-    part, best = folder / f"{BEST}.partial", folder / BEST
+def replace_weights(folder: Path, name: str, step: int, save_weights: Callable[[Path], None]) -> None:
+    """Replaces the weights in ``folder/name`` by those that ``save_weights`` writes, completely or not at all."""
+    part, best = folder / f"{name}.partial", folder / name
     shutil.rmtree(part, ignore_errors=True)
     save_weights(part)
     seal(part, step)
     if best.exists():
         shutil.rmtree(best)
     part.replace(best)
+
+
+def keep_evaluation(folder: Path, step: int, best_step: int, limit: int | None, save_weights: Callable[[Path], None]) -> None:
+    """Keeps the weights of an evaluation, and of all earlier ones at most ``limit``: the best one's and the newest."""
+    replace_weights(folder, f"step-{step}", step, save_weights)
+    others = [kept for kept in kept_evaluations(folder) if kept.step != best_step]
+    n_surplus = 0 if limit is None else max(0, len(others) - (limit - 1))
+    for surplus in others[:n_surplus]:
+        shutil.rmtree(surplus.path)
+
+
+def kept_evaluations(folder: Path) -> list[Checkpoint]:
+    """Lists the evaluations whose weights, or models, are kept in a folder, by step."""
+    return list_checkpoints(folder, STEP_NAME)
 
 
 def best_weights(folder: Path, step: int) -> Path:

@@ -20,7 +20,7 @@ from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import metric_title
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
-from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
+from tunesmith.training.callbacks import EvaluateWhatIsMissing, FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
 from tunesmith.training.checkpoints import best_weights, newest_whole
 from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
@@ -124,12 +124,13 @@ def fit(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: L
     with plan.spec.around():
         apply_fast_path(plan.body, plan.fast_path, plan.used_token_ids)
         try:
-            trainer.resume(checkpoint.path) if checkpoint else trainer.train()
+            with request.held():
+                trainer.resume(checkpoint.path) if checkpoint else trainer.train()
         finally:
             remove_fast_path(plan.body)
             trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
-    if request and trainer.state.global_step < schedule.total_steps:
+    if request:
         raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")
     return conclude(model, plan, trainer, schedule, seconds, notes)
 
@@ -152,6 +153,7 @@ def assemble(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listen
     )
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
     trainer = plan.spec.make_trainer(arguments, schedule)
+    trainer.stop = request
     trainer.remove_callback(PrinterCallback)  # it prints every log entry to standard output
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
         trainer.add_callback(callback)
@@ -190,9 +192,11 @@ def callbacks(
                 save_bytes=save_bytes,
                 save_weights=lambda folder: save_trained(model, folder),
                 save_own_state=trainer.save_own_state,
+                keeps_all=plan.recipe.train.save_strategy == "all",
+                limit=plan.recipe.train.save_total_limit,
             )
         )
-    return active
+    return [*active, EvaluateWhatIsMissing(schedule, lambda: trainer._evaluate(None, None))]  # the others act on what it finds
 
 
 def conclude(

@@ -14,6 +14,7 @@ import torch
 
 from tunesmith.errors import NonFinite, TrainingFailed
 from tunesmith.training.ranks import AllocateRanks, adalora_of
+from tunesmith.training.signals import StopRequest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
@@ -49,6 +50,7 @@ class GuardedTrainer(Trainer):
         rows_trained: rows that this process has trained on, counting repeats.
         loop_seconds: time of the loop so far, without logging, evaluations and saves.
         highest_rate: the highest learning rate of an optimizer step so far, earlier steps of a resumed run included.
+        stop: ends an evaluation at once, with a save and without its metrics; a resumed run begins with this evaluation.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class GuardedTrainer(Trainer):
         self.step_losses: list[float] = []
         self.batch_rows: list[int] = []
         self.started_seconds = time.monotonic()
+        self.stop = StopRequest()
         super().__init__(**upstream)
         adapter = adalora_of(self.model)
         self.ranks = None if adapter is None else AllocateRanks(adapter)
@@ -119,10 +122,30 @@ class GuardedTrainer(Trainer):
     def evaluate(
         self, eval_dataset: object = None, ignore_keys: object = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.evaluate_fn(self.model).items()}
+        # Several processes have to leave the evaluation together, which they do at its end.
+        with self.stop.held(self.args.world_size > 1):
+            values = self.evaluate_fn(self.model)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _evaluate(self, *arguments: object, **named: object) -> dict[str, float]:
+        try:
+            metrics: dict[str, float] = super()._evaluate(*arguments, **named)
+        except KeyboardInterrupt:
+            if not self.stop or self.state.global_step == 0:
+                raise
+            self.control.should_save = self.control.should_training_stop = True
+            return {}
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: object) -> bool:
+        return bool(metrics) and super()._determine_best_metric(metrics=metrics, trial=trial)
+
+    def _run_epoch(self, *arguments: object, **named: object) -> None:
+        if not self.control.should_training_stop:  # nothing is left to train of a resumed run that had stopped early
+            super()._run_epoch(*arguments, **named)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs the mean loss of the steps since the last log, which upstream loses at a resume."""

@@ -17,6 +17,8 @@ from tunesmith.data.table import Examples, Table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import quiet_libraries, stay_offline
+from tunesmith.models.encode import encode
+from tunesmith.models.inference import pad_batch
 from tunesmith.models.load import load_config, load_tokenizer, max_input_tokens, position_limit_of_config
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.load import LoadedRecipe
@@ -37,9 +39,8 @@ def trace(
     Returns:
         ``source`` (of several concatenated files: also ``source_row_id`` and ``line``), ``raw`` (column -> cell),
         ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
-        ``tokens`` [{text, id, mask}] and, with a run, ``prediction`` and ``shares`` (metric -> value with the row minus
-        value without it, on the row's split).
-
+        ``tokens`` [{text, input_ids, attention_mask, ...}] and, with a run, ``prediction`` and ``shares`` (metric -> value with
+        the row minus
     Raises InputError if the split has no such row.
     """
     stay_offline()
@@ -107,16 +108,13 @@ def label_of(rows: Examples, splits: LabelledData) -> dict[str, Any]:
 
 
 def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> list[dict[str, Any]]:
-    """Tokenises the row: token texts and ids, with mask 0 for special tokens."""
+    """Tokenises the row as the training does: texts of its tokens, and the inputs of the model by upstream's names."""
     tokenizer = load_tokenizer(source)
     limit = max_input_tokens(position_limit_of_config(load_config(source), source.trust_remote_code), tokenizer, max_length)
-    pair = None if rows.pairs is None else rows.pairs[0]
-    out = tokenizer(rows.texts[0], pair, truncation=True, max_length=limit, return_special_tokens_mask=True, verbose=False)
-    names = tokenizer.convert_ids_to_tokens(out["input_ids"])
-    return [
-        {"text": name, "id": int(token), "mask": 1 - int(special)}
-        for name, token, special in zip(names, out["input_ids"], out["special_tokens_mask"], strict=True)
-    ]
+    batch = pad_batch(encode(tokenizer, rows, limit, count_cut=False), np.array([0]), pad_id=0)  # one row: without padding
+    names = tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())
+    inputs = {name: values[0].tolist() for name, values in batch.items()}
+    return [{"text": text, **{name: values[i] for name, values in inputs.items()}} for i, text in enumerate(names)]
 
 
 def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tunesmith.disk import disk_errors, write_text
+from tunesmith.disk import disk_errors, remove_all_but, write_text
 from tunesmith.preflight.static import disk_parts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.resolved import with_default_epochs
 from tunesmith.report.saved_run import read as read_saved
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RESULT, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
+from tunesmith.run_folder import (
+    LOCK,
+    RECIPES,
+    RECORD,
+    RESULT,
+    SMOKE,
+    SMOKE_ROWS,
+    RunFolder,
+    claim,
+    fill,
+    finish,
+    locate_output,
+    require_same_inputs,
+)
 from tunesmith.tasks.finished import Run
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
@@ -25,6 +39,7 @@ from tunesmith.training.launch import rank
 from tunesmith.training.memory import MemorySamples, sampled_memory
 from tunesmith.workflows.inputs import input_hashes
 
+KEPT_OF_SMOKE = (*RECIPES, RECORD, LOCK, RESULT, "report.html")
 NO_SPACE = "Free some space, then continue with --resume."
 
 
@@ -49,7 +64,7 @@ def train(
         Interrupted: it was stopped; the state was saved.
     """
     clock = Clock(listener, {})
-    output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
+    output = f"{loaded.recipe.output}{SMOKE}" if smoke else loaded.recipe.output
     if smoke:
         loaded = replace(loaded, recipe=with_default_epochs(loaded.recipe))
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
@@ -82,7 +97,7 @@ def run_steps(
     with clock.phase("check"):
         report, session = check(steps, session)
         report.raise_if_failed()
-    for note in report.notes_of("columns"):
+    for note in (*request.loaded.notes, *report.notes_of("columns")):
         listener(Event("note", note))
     if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
@@ -99,13 +114,13 @@ def run_steps(
         with clock.phase("diagnosis"):
             findings = findings_after_training(data, evaluation, listener)
         with clock.phase("save"):
-            saved = save(steps, evaluation, folder)
+            saved = save(steps, evaluation, folder, smoke=smoke)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
         result = run_result(steps, evaluation, findings, saved, clock.seconds)
         result = replace(result, memory=memory.record(), **dates(clock.seconds["total"]))
         if not smoke:
             result = with_train_look(result, folder.work, folder.final, inputs, is_resumed=resume)
-        return write_run(folder, result, clock)
+        return write_run(folder, result, clock, smoke=smoke)
 
 
 def dates(seconds: float) -> dict[str, Any]:
@@ -115,15 +130,23 @@ def dates(seconds: float) -> dict[str, Any]:
     return {"started": started.isoformat(timespec="seconds"), "finished": finished.isoformat(timespec="seconds")}
 
 
-def write_run(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
-    """Writes the result, the report and the model card, and gives the run its final name."""
+def write_run(folder: RunFolder, result: RunResult, clock: Clock, *, smoke: bool) -> Run:
+    """Writes the result, the report and the model card, and gives the run its final name.
+
+    A run without a model keeps no checkpoints, a smoke run nothing but the report and its numbers.
+    """
     from tunesmith.report.card import model_card
     from tunesmith.report.page import write_page
 
-    write_text(folder.model / "README.md", model_card(result))
+    if folder.model.exists():
+        write_text(folder.model / "README.md", model_card(result))
     with clock.phase("report"):
         result.save(folder.work / RESULT)
         write_page(read_saved(folder.work), folder.work / "report.html")
     result = replace(result, timings_seconds=dict(clock.seconds))
     result.save(folder.work / RESULT)
+    if smoke:
+        remove_all_but(folder.work, KEPT_OF_SMOKE)
+    elif not folder.model.exists():
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Run(finish(folder), result)

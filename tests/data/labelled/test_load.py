@@ -154,6 +154,25 @@ def test_max_rows_is_a_sample_by_the_seed(tmp_path: Path) -> None:
     assert splits.train.row_ids == sorted(splits.train.row_ids)
 
 
+def test_max_rows_of_each_split_is_a_sample_by_the_seed(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", lines(300))
+    whole = load(tmp_path, test=0.2)
+    limits = {"train": 50, "validation": 20, "test": 25}
+    splits = load(tmp_path, max_rows=limits, test=0.2)
+    record = check_record(splits)["splits"]
+    for name, limit in limits.items():
+        rows, every = splits.named()[name], whole.named()[name]
+        assert (len(rows), record[name]["not_sampled"]) == (limit, len(every) - limit)
+        assert set(rows.row_ids) < set(every.row_ids)
+        assert any(f"{limit} of {len(every)} {'training' if name == 'train' else name} rows are used" in n for n in splits.notes)
+        assert load(tmp_path, max_rows=limits, test=0.2).named()[name].row_ids == rows.row_ids
+    assert load(tmp_path, max_rows={"train": 50}, test=0.2).train.row_ids == load(tmp_path, max_rows=50, test=0.2).train.row_ids
+    only_test = load(tmp_path, max_rows={"test": 25}, test=0.2)
+    assert only_test.train.row_ids == whole.train.row_ids
+    assert only_test.named()["test"].row_ids == splits.named()["test"].row_ids
+    assert load(tmp_path, max_rows={"test": 10_000}, test=0.2).named()["test"].row_ids == whole.named()["test"].row_ids
+
+
 def test_frames_stand_for_files(tmp_path: Path) -> None:
     rows = [dict(zip(("text", "label"), row, strict=True)) for row in lines(60)]
     splits = load(tmp_path, {"train": rows, "test": {"text": ["a b", "c d"], "label": ["praise", "refund"]}})

@@ -154,11 +154,13 @@ def test_what_the_pattern_finds_last_is_what_counts() -> None:
         scored(answers, ["1"] * 3, "(")
 
 
-def test_json_and_the_function_see_the_whole_answer(tmp_path: Path) -> None:
+def test_json_and_the_function_see_the_whole_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "scoring.py").write_text(
         "def share(answer, reference, row):\n    return answer.count(row['letter']) / len(answer)\n"
     )
     function = answer_function("scoring.py:share", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert answer_function("scoring.py:share", tmp_path / "elsewhere") is not None  # as every file of a recipe
     found = answer_scores(["function", "json_valid"], ["[1, 11]"], ["[1]"], [{"letter": "1"}], [4], r"(\[\d+)", function)
     assert found["function"].tolist() == [3 / 7]
     assert found["json_valid"].tolist() == [1]

@@ -47,8 +47,8 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
             row_format = evaluation_format(tables[split], train_format, recipe, notes)
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
     take_shares(splits, recipe, split_conversations, notes)
-    train = limit_rows(splits["train"], recipe, notes)
-    return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes))
+    limit_rows(splits, recipe, notes)
+    return ConversationData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
 
 def read_chat_table(source: str, split: str, base: Path) -> Table:

@@ -82,8 +82,7 @@ def load_labelled_data(
     settings = task_settings(recipe)
     if settings.family != "labelled":
         raise NoLabels(recipe.task, settings.commands)
-    frames, others = frames or {}, others or {}
-    notes, searched = list[str](), SearchedTexts()
+    frames, others, notes, searched = frames or {}, others or {}, list[str](), SearchedTexts()
     tables = read_tables(recipe, base, frames, notes)
     recipe = with_text_of_template(recipe)
     columns = map_columns(tables, recipe, frames, notes)
@@ -93,7 +92,8 @@ def load_labelled_data(
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples, notes, searched)
-    train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
+    limit_rows(splits, recipe, notes, row_ids)
+    train, validation, test = splits["train"], splits.get("validation"), splits.get("test")
     return LabelledData(
         train,
         validation,

@@ -94,10 +94,10 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
             row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
             splits[split] = read_rows(reading.aligned(tables[split], row_format), row_format, split, reading)
     take_shares(splits, recipe, split_embedding_rows, notes)
-    train = limit_rows(splits["train"], recipe, notes)
+    limit_rows(splits, recipe, notes)
     folder = recipe.evaluate.retrieval
     return EmbeddingData(
-        train,
+        splits["train"],
         splits.get("validation"),
         splits.get("test"),
         also=tuple(also),

@@ -22,6 +22,7 @@ import numpy as np
 from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.classification import Values
+from tunesmith.recipe.files import locate
 
 SHORT_WORDS = 5
 """References of at most so many words (median) get exact match as the primary metric."""
@@ -220,9 +221,9 @@ def same_value(first: object, second: object) -> bool:
 
 
 def answer_function(reference: str, base: Path) -> UserFunction:
-    """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe."""
+    """Loads the function ``file.py:name`` by running the file, which is looked up as every file of a recipe (``locate``)."""
     path, _, name = reference.rpartition(":")
-    file = base / path
+    file = locate(path, base)
     if not path.endswith(".py") or not name:
         raise RecipeError.one(FUNCTION_KEY, f"{reference!r} names no function.", KINDS)
     if not file.is_file():

@@ -21,7 +21,7 @@ from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.errors import InputError, ModelError
 from tunesmith.models.kind import BUILTIN, HUB, MODULES, PEFT_SETTINGS, is_classifier, not_a_classifier
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.run_folder import RESULT, require_finished
+from tunesmith.run_folder import RESULT, require_saved_model
 from tunesmith.tasks.classification.predictor import (
     CONFIG,
     Predictor,
@@ -105,7 +105,7 @@ def open_predictor(target: str | Path | Run, settings: ModelSettings = AS_SAVED,
             message = f"{name} is no model that another program trained: a run has its own labels and its own tokenizer."
             raise InputError.one(given, message, "Leave the option out.")
         return target.predictor if isinstance(target, Run) else load_predictor(Path(name))
-    require_finished(name)
+    require_saved_model(name)
     predictor = load_other_predictor(name, settings)
     for note in notes_on_classes(predictor):
         listener(Event("note", note))

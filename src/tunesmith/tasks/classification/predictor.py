@@ -21,7 +21,7 @@ from tunesmith.recipe.tasks import TASKS
 from tunesmith.recipe.template import parse_template
 from tunesmith.report.words import MASKED
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RESULT, require_finished
+from tunesmith.run_folder import RESULT, require_saved_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -204,7 +204,7 @@ def load_predictor(run: Path) -> Predictor:
     from tunesmith.models.load import load_tokenizer, require_own_tokenizer
     from tunesmith.models.source import ModelSource, check_folder
 
-    require_finished(run)
+    require_saved_model(run)
     folder = run / "model" if (run / "model").is_dir() else run
     if not folder.is_dir():
         raise ModelError.one(str(run), "there is no such run.", "Name the folder of a finished run, such as runs/first.")

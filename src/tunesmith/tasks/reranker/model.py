@@ -103,7 +103,9 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
 def split_table(recipe: Recipe, base: Path, table: Mapping[str, list[Any]]) -> LabelledData:
     """Reads the table as rows of a classifier of pairs, with the recipe's shares for validation and test."""
     shares = {name: share for name in ("validation", "test") if (share := getattr(recipe.data, name)) is not None}
-    section = DataSection(train=PAIRS, columns=COLUMNS, max_length=recipe.data.max_length, **shares)
+    limits = {name: limit for name in shares if (limit := recipe.data.limit(name)) is not None}  # those of train: its pairs
+    data = {"max_length": recipe.data.max_length, "max_rows": limits or None, **shares}
+    section = DataSection(train=PAIRS, columns=COLUMNS, **data)
     labelled = recipe.model_copy(update={"task": "classification", "data": section})  # labels are read as a classifier's
     return load_labelled_data(labelled, base, {"train": table})
 

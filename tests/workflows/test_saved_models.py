@@ -1,0 +1,104 @@
+"""The models that a finished run keeps: of the best evaluation, of all, or none; and of a smoke run only the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tunesmith
+from tunesmith.cli.main import main
+from tunesmith.errors import Interrupted, ModelError
+from tunesmith.tasks import save as saving
+
+TRAIN = {"max_steps": 6, "n_evaluations": 3, "learning_rate": 5e-3, "per_device_train_batch_size": 16}
+
+
+@pytest.fixture
+def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
+    def run(**options: Any) -> tunesmith.Run:
+        recipe = {"train": {**TRAIN, **options.pop("train", {})}, "evaluate": {"n_resamples": 500, "baselines": ["majority"]}}
+        options = {"output": tmp_path / "run", "validation": sentences[:40], "test": sentences[40:80], **options}
+        return tunesmith.train(sentences[80:], model=str(tiny_model), **recipe, **options)
+
+    return run
+
+
+def accuracy(folder: Path, rows: list[dict[str, str]]) -> float:
+    predicted = tunesmith.predict(folder, [row["text"] for row in rows])
+    return float(np.mean([one["prediction"] == row["label"] for one, row in zip(predicted, rows, strict=True)]))
+
+
+def kept_steps(run: tunesmith.Run) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in (run.folder / "checkpoints").glob("step-*"))
+
+
+def test_the_model_of_every_evaluation_is_kept_and_gives_its_metrics(train, sentences: list[dict[str, str]]) -> None:
+    run = train(train={"save_strategy": "all"})
+    assert kept_steps(run) == [2, 4, 6]
+    for step in kept_steps(run):
+        folder = run.folder / f"checkpoints/step-{step}"
+        assert {path.name for path in folder.iterdir()} == {"model", "metrics.json"}
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["step"] == step
+        assert accuracy(folder, sentences[:40]) == pytest.approx(metrics["metrics"]["accuracy"])
+    best = run.folder / f"checkpoints/step-{run.result.training['best_step']}"
+    texts = [row["text"] for row in sentences[40:80]]
+    both = [[one["pred_probs"] for one in tunesmith.predict(folder, texts)] for folder in (run.folder, best)]
+    assert both[0] == both[1]  # the saved decision threshold is that of the whole run
+
+
+def test_a_limit_keeps_the_best_and_the_newest(train) -> None:
+    run = train(train={"save_strategy": "all", "save_total_limit": 2, "n_evaluations": 6})
+    best = run.result.training["best_step"]
+    assert kept_steps(run) == ([best, 6] if best < 6 else [5, 6])
+    one = train(output=run.folder.parent / "one", train={"save_strategy": "all", "save_total_limit": 1})
+    assert kept_steps(one) == [one.result.training["best_step"]]
+
+
+def test_an_interrupted_save_is_finished_by_the_resumed_run(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, calls = saving.write_text, []
+
+    def interrupted(path: Path, text: str) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write(path, text)
+
+    monkeypatch.setattr(saving, "write_text", interrupted)
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        train(train={"save_strategy": "all"})
+    run = train(train={"save_strategy": "all"}, resume=True)
+    assert kept_steps(run) == [2, 4, 6]
+    assert all((run.folder / f"checkpoints/step-{step}/metrics.json").exists() for step in (2, 4, 6))
+
+
+def test_nothing_is_saved_but_the_results(train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(train={"save_strategy": "none"})
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"result.json", "report.html", "predictions.parquet", "metrics.jsonl"} <= names
+    assert not names & {"model", "adapter", "checkpoints"}
+    assert not [path for path in run.folder.rglob("*") if path.suffix in (".safetensors", ".pt", ".bin")]
+    other = train(output=tmp_path / "other")
+    assert run.result.metrics == other.result.metrics
+    assert [verdict.word for verdict in tunesmith.compare(run, other)] == ["cannot tell"]
+    with pytest.raises(ModelError, match=r"saved no model \(train.save_strategy: none, or train --smoke\)"):
+        tunesmith.predict(run.folder, ["good film"])
+    (tmp_path / "rows.csv").write_text("text,label\ngood film,good\n")
+    rows = str(tmp_path / "rows.csv")
+    commands = (["predict", rows], ["evaluate", rows], ["embed", rows, "--output", str(tmp_path / "v.npy")], ["generate", "hi"])
+    for verb, *rest in commands:
+        assert main([verb, str(run.folder), *rest]) == 2
+        assert "this run saved no model" in capsys.readouterr().err
+    assert main(["report", str(run.folder), "--output", str(tmp_path / "report.html")]) == 0
+
+
+def test_a_smoke_run_keeps_only_the_report_and_its_numbers(train) -> None:
+    run = train(smoke=True, train={"save_strategy": "all"})
+    assert {path.name for path in run.folder.iterdir()} == {
+        "recipe.yaml", "resolved.yaml", "report.html", "result.json", "run.json",
+    }  # fmt: skip
+    assert {certificate.name for certificate in run.result.certificates} >= {"the saved model equals the trained one"}
