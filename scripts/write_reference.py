@@ -32,8 +32,8 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for definition in definitions.values():
         definition["title"] = definition["title"].removesuffix("Section").lower()
-    metrics = list(dict.fromkeys(metric for task in TASKS.values() for metric in task.metrics))
-    definitions["EvaluateSection"]["properties"]["metric"]["anyOf"][0]["enum"] = metrics
+    metrics = list(dict.fromkeys(metric for task in TASKS.values() for metric in (*task.metrics, *task.named_metrics)))
+    definitions["EvaluateSection"]["properties"]["metric"]["anyOf"][0]["examples"] = metrics  # a function adds its own
     definitions["TrainSection"]["properties"]["optim"]["enum"] = sorted(OPTIMIZERS)
     definitions["TrainSection"]["properties"]["lr_scheduler_type"]["enum"] = sorted(SCHEDULES)
     schema["properties"]["upstream"]["propertyNames"] = {"enum": sorted(UPSTREAM_KEYS)}

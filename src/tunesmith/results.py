@@ -329,6 +329,7 @@ class TrainingShape:
     expected_first_loss: Number = None
     last_loss: Number = None
     best_metric: BestMetricShape | Number = None
+    early_stopping_metric: str | None = None
     seeds: list[int] | None = None
     head: str | None = None
     distillation: str | None = None
@@ -344,6 +345,8 @@ class TrainingShape:
 @dataclass(frozen=True)
 class EvaluateShape:
     metric: str | None = None
+    checkpoint_metric: str | None = None
+    function: str | None = None
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         "data.columns.label: several label columns apply only to classification, and the task is regression. Name one",
     ),
     (
-        {"evaluate": {"metric": "f1"}},
-        'evaluate.metric: "f1" is not a metric of classification. Did you mean macro_f1 or micro_f1?',
+        {"evaluate": {"metric": "f1_score"}},
+        'evaluate.metric: "f1_score" is not a metric of classification. Did you mean f1 or macro_f1 or micro_f1?',
     ),
     ({"task": "regression", "evaluate": {"metric": "mcc"}}, 'evaluate.metric: "mcc" is not a metric of regression.'),
     ({"evaluate": {"baselines": ["tfidf", "tfidf"]}}, "evaluate.baselines: a name is listed twice: tfidf, tfidf."),
@@ -206,7 +206,7 @@ def test_kept_rules(given: dict[str, Any]) -> None:
 
 def test_rules_are_checked_beside_wrong_values() -> None:
     with pytest.raises(RecipeError) as caught:
-        recipe_from_mapping({"data": {}, "train": {"seed": "x", "train_layers": "last 0"}, "evaluate": {"metric": "f1"}})
+        recipe_from_mapping({"data": {}, "train": {"seed": "x", "train_layers": "last 0"}, "evaluate": {"metric": "f_one"}})
     assert {problem.where for problem in caught.value.problems} == {
         "recipe data.train",
         "recipe train.seed",

@@ -47,7 +47,7 @@ def test_accepts_any_good_recipe(mapping: dict[str, Any]) -> None:
         {"train": {"early_stopping": {"x": 1}}},
         {"data": {"train": "a", "x": 1}},
         {"data": {"train": "a", "columns": {"x": "y"}}},
-        {"evaluate": {"metric": "f1"}},
+        {"evaluate": {"metric": 3}},
         {"upstream": {"output_dir": "x"}},
         {"upstream": {"evaluation_strategy": "x"}},
         {"adapter": {"r": 8}},

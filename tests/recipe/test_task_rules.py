@@ -47,7 +47,7 @@ from tunesmith.recipe.resolved import resolved_yaml
         ),
         (
             {"task": "embedding", "embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "x", "metric": "mrr@10"}},
-            "the selection metric of a reranker is always the average precision",
+            "the verdict on a reranker is about the search",
         ),
         (
             {"task": "embedding", "embedding": {"head": "cross-encoder"}},

@@ -65,6 +65,11 @@ VALUES: dict[Key, Any] = {
     ("train", "class_weights"): "balanced",
     ("train", "label_smoothing_factor"): 0.1,
     ("evaluate", "tune_threshold"): True,
+    ("evaluate", "positive_class"): "spam",
+    ("evaluate", "function"): "metric.py:score",
+    ("evaluate", "function_range"): [0, 1],
+    ("evaluate", "lower_is_better"): ["cost"],
+    ("evaluate", "evaluators"): ["TripletEvaluator"],
     ("evaluate", "retrieval"): "folder",
     ("evaluate", "answers"): {"max_new_tokens": 3},
     ("evaluate", "stride"): 8,
@@ -90,6 +95,8 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
         recipe |= {"data": {"train": "a.csv", "also": ["more.csv"]}, "embedding": {"mix": "proportional"}}
     if key == ("quantisation",):
         recipe["adapter"] = {"method": "lora"}
+    if key[-1:] in (("function_range",), ("lower_is_better",)) and TASKS[name].has_key(key):
+        recipe["evaluate"] = {"function": "metric.py:score"}
     section = recipe
     for part in key[:-1]:
         section = section.setdefault(part, {})
@@ -258,8 +265,11 @@ def test_learning_rates(name: str, sizes: tuple[float, ...], with_adapter: tuple
 @pytest.mark.parametrize(
     ("metric", "name", "sentence"),
     [
-        ("f1", "classification", "Did you mean macro_f1 or micro_f1?"),
-        ("eval_f1", "classification", "Did you mean macro_f1 or micro_f1?"),
+        ("f1_score", "classification", "Did you mean f1 or macro_f1 or micro_f1?"),
+        ("eval_f1", "classification", "Did you mean f1?"),
+        ("glue/mrpc", "classification", "Did you mean accuracy_f1?"),
+        ("glue/stsb", "regression", "Did you mean pearson_spearman?"),
+        ("combined_score", "regression", "Did you mean pearson_spearman?"),
         ("matthews_correlation", "classification", "Did you mean mcc?"),
         ("roc_auc", "classification", "Did you mean auroc?"),
         ("eval_loss", "classification", "Did you mean log_loss?"),
@@ -269,9 +279,10 @@ def test_learning_rates(name: str, sizes: tuple[float, ...], with_adapter: tuple
         (
             "mcc",
             "regression",
-            "mcc is a metric of the task classification. Metrics of regression: pearson, spearman, rmse, mae, r2.",
+            "mcc is a metric of the task classification. "
+            "Metrics of regression: pearson, spearman, rmse, mae, r2, pearson_spearman.",
         ),
-        ("bleu", "regression", "Metrics of regression: pearson, spearman, rmse, mae, r2."),
+        ("bleu", "regression", "Metrics of regression: pearson, spearman, rmse, mae, r2, pearson_spearman."),
     ],
 )
 def test_suggestions(metric: str, name: str, sentence: str) -> None:

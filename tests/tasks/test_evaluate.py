@@ -12,6 +12,8 @@ import pytest
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Verdict
 from tunesmith.tasks.evaluate import alarm_inputs, best_seed, class_tables
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, SplitLengths
@@ -28,7 +30,10 @@ def make_seed(number: int, best_value: float | None, outputs: dict[str, Outputs]
         best_value=best_value, history=[{"step": 1, "loss": 0.5}], learning_rate=1e-3, highest_learning_rate=1e-3
     )
     lengths = {"train": SplitLengths(10, 4, {"max_length": 16}), "test": SplitLengths(0, 0, {"max_length": None})}
-    session = SimpleNamespace(metric="accuracy", class_names=("no", "yes"), expected_loss=0.69, lengths=lengths)
+    data = SimpleNamespace(recipe=Recipe.model_validate({"data": {"train": "a.csv"}}))
+    session = SimpleNamespace(
+        data=data, metric="accuracy", checkpoint_metric="accuracy", class_names=("no", "yes"), expected_loss=0.69, lengths=lengths
+    )
     return SeedResult(number, fit, session, outputs or {})
 
 
@@ -48,7 +53,9 @@ def make_evaluation(seed: SeedResult, *systems: BaselineOutputs) -> Evaluation:
     ],
 )
 def test_the_best_seed_is_the_first_with_the_best_value(metric: str, values: list[float | None], best: int) -> None:
-    assert best_seed([make_seed(i, value) for i, value in enumerate(values)], metric).seed == best
+    assert (
+        best_seed([make_seed(i, value) for i, value in enumerate(values)], higher_is_better=higher_is_better(metric)).seed == best
+    )
 
 
 def test_alarms_read_the_last_split_and_the_lengths_of_all() -> None:

@@ -42,7 +42,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
     recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv"}, "train": {"seed": 4, "n_seeds": 2}})
     data = SimpleNamespace(recipe=recipe, base=tmp_path)
     session = SimpleNamespace(
-        data=data, model=Model(), metric="accuracy", new_weights=("head",), expected_loss=0.69, fast_path=fast_path(),
+        data=data, model=Model(), checkpoint_metric="accuracy", new_weights=("head",), expected_loss=0.69, fast_path=fast_path(),
         lengths={"test": SplitLengths(2, 1, {"rows_truncated": 1}), "general": SplitLengths(1, 0, {"rows_truncated": 0})},
     )  # fmt: skip
     outputs = {"general": Outputs(), "validation": Outputs(), "test": Outputs()}

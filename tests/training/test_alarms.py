@@ -16,6 +16,8 @@ def healthy() -> AlarmInputs:
     losses = [{"step": i, "loss": 1.0 / i, "learning_rate": 1e-4, "grad_norm": 1.0} for i in range(1, 21)]
     seen = [{"step": i, "eval_loss": 0.5, "eval_mcc": 0.5} for i in (5, 10, 15, 20)]
     return AlarmInputs(
+        selection_metric="mcc",
+        selects_higher=True,
         metric="mcc", higher_is_better=True, class_names=("no", "yes"), decisions={"test": np.array([0, 1] * 10)},
         history=[*losses, *seen], expected_first_loss=0.7, requested_learning_rate=1e-4, highest_learning_rate=1e-4, ours=0.5,
         majority=0.0, truncated_share={"train": 0.1}, max_length=64,
@@ -100,7 +102,7 @@ def test_a_result_whose_interval_holds_the_majoritys_is_not_above_it() -> None:
 )  # fmt: skip
 def test_a_metric_that_ends_on_a_plateau_or_a_fall_is_not_still_improving(values: tuple[float, ...], raised: bool) -> None:
     history = [{"step": i, "eval_loss": value} for i, value in enumerate(values, 1)]
-    found = alarms(replace(healthy(), metric="loss", higher_is_better=False, history=history))
+    found = alarms(replace(healthy(), selection_metric="loss", selects_higher=False, history=history))
     assert ("still improving at the end" in [alarm.name for alarm in found]) == raised
 
 

@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     embedding.add_argument("--split", help="split of the relevance judgements: test, dev, ...")
     embedding.add_argument(
-        "--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first is the primary metric of the verdicts"
+        "--metric",
+        action="append",
+        help="ndcg@K, mrr@K, recall@K or map@K, or ndcg@K dim=N; the first is the primary metric of the verdicts",
     )
     embedding.add_argument("--rerank", metavar="RUN", help="a reranker for the top documents")
     embedding.add_argument("--top-k", metavar="K", type=int, help="number of documents to rerank (default: 100)")
@@ -261,8 +263,11 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     rows: list[tuple[str, ...]] = [("", *(metric.name for metric in full))]
     rows.append((name, *(with_interval(m.value, m.low, m.high) for m in full)))
     sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
-    rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in full)) for size in sizes]
-    rows += [(baseline.name, *(number(m.value) for m in baseline.metrics)) for baseline in result.baselines]
+    values = {m.name: m.value for m in result.metrics}
+    rows += [(f"  {size}", *(number(values.get(f"{m.name} {size}")) for m in full)) for size in sizes]
+    for baseline in result.baselines:  # a system without vectors has no metric of a function that reads them
+        values = {m.name: m.value for m in baseline.metrics}
+        rows.append((baseline.name, *(number(values.get(m.name)) for m in full)))
     notes = [*family_notes(result.verdicts, "table"), *(f"note: {finding.text}" for finding in result.findings)]
     notes += looks_notes(result)
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,7 @@ from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
-from tunesmith.recipe.tasks import primary_metric
+from tunesmith.recipe.metric_roles import comparable_metric
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.tasks.classification.data import LabelledTaskData
 
@@ -185,7 +185,7 @@ def evaluate_variants(
         folder=folder,
         corrected=applied,
         counts=plan.counts,
-        metric=primary_metric(plan.inputs.recipe),
+        metric=comparable_metric(plan.inputs.recipe),
         split=plan.holdout.split,
         n_rows=int((~disputed).sum()),
         n_disputed=int(disputed.sum()),
@@ -224,7 +224,8 @@ class EvaluatedRows:
         return [Comparison(first, rows, verdict) for (first, _), verdict in zip(by_metric, adjusted, strict=True)]
 
     def systems(self, variant: str) -> list[Predictions]:
-        return [system.take(self.kept) for system in self.trained.predictions[variant]]
+        positive = self.plan.inputs.positive
+        return [replace(system.take(self.kept), positive=positive) for system in self.trained.predictions[variant]]
 
     @cached_property
     def resampling(self) -> Resampling:
@@ -234,7 +235,7 @@ class EvaluatedRows:
 def metric_names(plan: AblationPlan) -> list[str]:
     """Returns the primary metric, and accuracy if it is another one and rows have one label."""
     accuracy = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
-    return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *accuracy]))
+    return list(dict.fromkeys([comparable_metric(plan.inputs.recipe), *accuracy]))
 
 
 def reading_notes(plan: AblationPlan) -> tuple[str, ...]:

@@ -95,6 +95,8 @@ def train_fold(inputs: LabelledTaskData, tokens: TokenisedSplits) -> tuple[Array
             n_rows=session.rows_per_epoch,
             metric="loss",
             higher_is_better=False,
+            stopping_metric="loss",
+            stops_at_higher=False,
             checkpoints=Path(place),
             metrics_log=Path(place) / "metrics.jsonl",
             fast_path=session.fast_path,

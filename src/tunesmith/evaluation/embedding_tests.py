@@ -192,6 +192,10 @@ class RowsTest:
             first = first_positions(self.sides[0])
             groups = None if self.groups is None else [self.groups[i] for i in first]
             return row_clusters([self.sides[0][i] for i in first], groups=groups)
+        return self.clusters_of_rows()
+
+    def clusters_of_rows(self) -> Array:
+        """Returns the cluster of each row (N), also of positive pairs."""
         is_pair = self.problem in (REGRESSION, MULTI)
         return row_clusters(self.sides[0], self.sides[1] if is_pair else None, self.groups)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -23,11 +23,13 @@ from tunesmith.evaluation.metrics.means import (
     token_mean_metrics,
     token_mean_verdict,
 )
+from tunesmith.evaluation.metrics.own_function import MeasuredRows
+from tunesmith.evaluation.metrics.own_metrics import own_metrics, own_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
-from tunesmith.recipe.metric_names import LOSS_METRICS
+from tunesmith.recipe.metric_names import LOSS_METRICS, at_dimension
 from tunesmith.results import Baseline, Metric, Verdict
 
 WON_BY_A_CONSTANT = ("accuracy", "micro_f1")
@@ -105,6 +107,11 @@ class SplitMetrics:
         clusters: ``predictions``, ``token_losses`` or ``row_scores`` -> (n) the cluster of each of their rows or queries; absent
             where all are independent. See ``data.row_clusters``.
         n_candidates: the checkpoints of which the best was selected on these rows, see ``Resampling``; 1 for none.
+        positive: the class id that the F1 of one class counts as positive; None where the recipe names none.
+        own: makes the rows that a user's function reads of a system's outputs, None for outputs that lack them; their clusters
+            have the key ``own``.
+        own_verdict: the metric of the function that verdicts are given on; empty without a function.
+        lower: names of figures of which lower is better.
     """
 
     split: str
@@ -114,6 +121,15 @@ class SplitMetrics:
     has_verdicts: bool = True
     clusters: Mapping[str, Array | None] = field(default_factory=dict)
     n_candidates: int = 1
+    positive: int | None = None
+    own: Callable[[Outputs], MeasuredRows | None] | None = None
+    own_verdict: str = ""
+    lower: frozenset[str] = frozenset()
+
+    def own_rows(self, seeds: Sequence[Outputs]) -> list[MeasuredRows]:
+        """Returns the rows that the function reads of each seed's outputs; empty without a function or where they lack them."""
+        rows = [None if self.own is None else self.own(outputs) for outputs in seeds]
+        return [of_seed for of_seed in rows if of_seed is not None]
 
 
 @dataclass(frozen=True)
@@ -130,11 +146,6 @@ class BaselineOutputs:
     outputs: Mapping[str, Outputs]
     seconds: float = 0.0
     note: str = ""
-
-
-def at_dimension(name: str, dimension: int | None) -> str:
-    """Returns the metric's name for embeddings cut to ``dimension``: ``ndcg@10 dim=64``."""
-    return name if dimension is None else f"{name} dim={dimension}"
 
 
 def by_dimension(seeds: Sequence[Outputs]) -> Iterator[tuple[int | None, list[Outputs]]]:
@@ -158,13 +169,16 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
             found += token_mean_metrics(losses, systems[0].n_bytes, split, of_kind["token_losses"])
         for name in systems[0].row_scores:
             found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in systems], of_kind["row_scores"]))
-        if predictions := predictions_of(systems):
+        if predictions := predictions_of(systems, metrics.positive):
             computed = [COMPUTED_AS.get(name, name) for name in metrics.of_predictions]
             intervals = metric_intervals(systems[0].problem_type, predictions, split, computed, of_kind["predictions"])
             found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
         for name in systems[0].figures:
             mean = float(np.mean([outputs.figures[name] for outputs in systems]))
-            found.append(Metric(name, split, mean, None, None, found[0].n, note="one figure of all pairs together: no interval"))
+            is_higher, note = name not in metrics.lower, "one figure of all rows together: no interval"
+            found.append(Metric(name, split, mean, None, None, found[0].n, is_higher, note=note))
+        if rows := metrics.own_rows(systems):
+            found += own_metrics(split, rows, of_kind["own"])
         every += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in found]
     return every
 
@@ -172,7 +186,7 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
 def resamplings(metrics: SplitMetrics, resampling: Resampling) -> dict[str, Resampling]:
     """Returns the resampling of the rows of each kind of output."""
     selected = replace(resampling, n_candidates=metrics.n_candidates)
-    kinds = ("predictions", "token_losses", "row_scores")
+    kinds = ("predictions", "token_losses", "row_scores", "own")
     return {kind: selected.of_rows(cluster_numbers(metrics.clusters.get(kind))) for kind in kinds}
 
 
@@ -181,22 +195,30 @@ def token_sums(seeds: Sequence[Outputs]) -> list[TokenSums]:
     return [(losses.sums, losses.counts) for outputs in seeds if (losses := outputs.token_losses) is not None]
 
 
-def predictions_of(seeds: Sequence[Outputs]) -> list[Predictions]:
-    """Returns the predictions of each seed; empty where the outputs have none."""
-    return [outputs.predictions for outputs in seeds if outputs.predictions is not None]
+def predictions_of(seeds: Sequence[Outputs], positive: int | None = None) -> list[Predictions]:
+    """Returns the predictions of each seed, with the positive class; empty where the outputs have none."""
+    return [replace(outputs.predictions, positive=positive) for outputs in seeds if outputs.predictions is not None]
 
 
 def metric_values(outputs: Outputs, metrics: SplitMetrics) -> dict[str, float]:
-    """Computes metric -> value without intervals; NaN where a metric is undefined. Used at each evaluation during training."""
+    """Computes metric -> value without intervals; NaN where a metric is undefined. Used at each evaluation during training.
+
+    Raises RecipeError if a user's function fails.
+    """
     values: dict[str, float] = {}
+    for dimension, truncated in outputs.truncated.items():
+        values |= {at_dimension(name, dimension): value for name, value in metric_values(truncated, metrics).items()}
     if outputs.token_losses is not None:
         loss = outputs.token_losses.mean
         values |= {"loss": loss, "perplexity": perplexity_of(loss)}
         if outputs.n_bytes is not None:
             values["bits_per_byte"] = bits_per_byte(float(outputs.token_losses.sums.sum()), max(1, int(outputs.n_bytes.sum())))
     values |= {name: float(scores.mean()) for name, scores in outputs.row_scores.items()}
-    if outputs.predictions is not None:
-        computed = compute(outputs.problem_type, outputs.predictions)
+    values |= outputs.figures
+    for rows in metrics.own_rows([outputs]):
+        values |= rows.values()
+    for predictions in predictions_of([outputs], metrics.positive):
+        computed = compute(outputs.problem_type, predictions)
         for name in metrics.of_predictions:
             value = computed[COMPUTED_AS.get(name, name)]
             values[name] = math.nan if value is None else value
@@ -244,7 +266,7 @@ def whole_verdicts(
         found.append(mean_verdict(name, mine, theirs, against, split, of_kind["row_scores"]))
     if other.predictions is not None:
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
-        systems = predictions_of(seeds), predictions_of(others)
+        systems = predictions_of(seeds, metrics.positive), predictions_of(others, metrics.positive)
         problem, of_rows = other.problem_type or None, of_kind["predictions"]
         given = verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
         if all(len(np.unique(system.scores)) == 1 for system in systems[1]):
@@ -253,6 +275,9 @@ def whole_verdicts(
             )
             given = tuple(with_constant(v.metric, systems[0], {v.metric: 0.0}) if v.metric in CORRELATIONS else v for v in given)
         found += [replace(verdict, metric=name) for verdict, name in zip(given, metrics.verdict_metrics, strict=True)]
+    rows, their_rows = metrics.own_rows(seeds), metrics.own_rows(others)
+    if rows and their_rows and metrics.own_verdict:
+        found.append(own_verdict(metrics.own_verdict, rows, their_rows, against, split, of_kind["own"]))
     if other.expected:
         known = [metric for metric in other.expected if metric not in WON_BY_A_CONSTANT]
         compared = [metric for metric in dict.fromkeys((*metrics.verdict_metrics, CHANCE_METRIC)) if metric in known]
@@ -291,5 +316,7 @@ def all_verdicts(
     for split in reversed(metrics):
         given = [v for baseline in baselines for v in verdicts_of_outputs(seeds[split.split], baseline, split, resampling)]
         names = list(dict.fromkeys(verdict.metric for verdict in given))
+        if split.own_verdict in names and split.own_verdict == split.requested:
+            names = list(dict.fromkeys([split.own_verdict, *names]))
         found += sorted(given, key=lambda verdict: names.index(verdict.metric))
     return holm(found)

@@ -11,6 +11,7 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
 from tunesmith.errors import DataError, Problem
+from tunesmith.evaluation.metrics.own_function import OwnFunction
 from tunesmith.models.model_files import read_settings
 from tunesmith.models.source import ModelSource, file_of
 from tunesmith.preflight.report import CheckLine
@@ -81,6 +82,13 @@ def sizes(splits: LabelledData) -> CheckLine:
         problem = Problem("validation", "data.validation", NO_VALIDATION, VALIDATION_REMEDY)
         return CheckLine("evaluated on", "nothing", problem)
     return evaluated_on(evaluated.split, len(evaluated))
+
+
+def own_metrics(function: OwnFunction | None) -> Iterator[CheckLine]:
+    """Yields what the recipe's function of metrics returned when it was called on a few rows."""
+    if function is not None:
+        names = (f"{name} (lower is better)" if name in function.lower else name for name in function.names)
+        yield CheckLine("own metrics", f"{function.reference} returns {listed(names)}")
 
 
 def evaluated_on(split: str, n_rows: int, more: str = "", problem: Problem | None = None) -> CheckLine:

@@ -17,9 +17,13 @@ CLASS_METRICS = (
     "v_information",
     "calibration_error",
 )
-DECISION_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc")
+BINARY_METRICS = ("f1", "accuracy_f1")
+"""Metrics of one positive class: its F1, and the mean of accuracy and F1 (GLUE's score of MRPC and QQP)."""
+DECISION_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", *BINARY_METRICS)
 """Metrics that read the decided classes alone, so that they change in steps."""
 NUMBER_METRICS = ("pearson", "spearman", "rmse", "mae", "r2")
+MEAN_CORRELATION = "pearson_spearman"
+"""The mean of Pearson and Spearman: GLUE's score of STS-B."""
 SEARCH_METRICS = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 """Retrieval metrics at their usual cut-offs."""
 PAIR_METRICS = ("spearman", "pearson", "average_precision", "auroc", "best_f1", "accuracy")
@@ -34,11 +38,14 @@ TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal"
 LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "v_information", "calibration_error")
 """Metrics of a language model whose answers are labels."""
 DEFAULT_LABEL_METRIC = "macro_f1"
+LOSS = "loss"
+"""The training loss on validation, which every task may select the checkpoint by."""
 
 TITLES: Mapping[str, str] = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "v_information": "V-information", "auroc": "AUROC",
-    "rmse": "RMSE", "mae": "MAE",
-    "r2": "R²", "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
+    "rmse": "RMSE", "mae": "MAE", "r2": "R²",
+    "f1": "F1", "accuracy_f1": "mean of accuracy and F1", "pearson_spearman": "mean of Pearson and Spearman",
+    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
     "json_valid": "valid JSON", "json_equal": "equal JSON",
 }  # fmt: skip
 """metric -> its name in sentences and tables, where it is more than the key without underscores."""
@@ -46,17 +53,22 @@ TITLES: Mapping[str, str] = {
 # metric -> whether higher is better.
 DIRECTIONS: Mapping[str, bool] = {
     **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
+    **dict.fromkeys((*BINARY_METRICS, MEAN_CORRELATION), True),
     **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS), False),
 }
 
 _SEARCH_METRIC = re.compile(r"(ndcg|mrr|recall|map)@[1-9][0-9]*$")
+_AT_DIMENSION = re.compile(r"(.+) dim=([1-9][0-9]*)$")
 
 _ALIASES: dict[str, str] = {
-    "accuracy": "acc accuracy_score subset_accuracy exact_match",
-    "macro_f1 micro_f1": "f1 f1_score",
+    "f1 macro_f1 micro_f1": "f1_score f1_binary binary_f1",
+    "accuracy_f1": "glue/mrpc glue/qqp mrpc qqp acc_and_f1 accuracy_and_f1",
+    "accuracy_f1 pearson_spearman": "combined_score",
+    "pearson_spearman": "glue/stsb stsb pearson_and_spearman",
+    "accuracy": "acc accuracy_score subset_accuracy exact_match glue/sst2 glue/mnli glue/qnli glue/rte glue/wnli",
     "macro_f1": "f1_macro macro_avg_f1 weighted_f1 f1_weighted",
     "micro_f1": "f1_micro",
-    "mcc": "matthews matthews_correlation matthews_corrcoef",
+    "mcc": "matthews matthews_correlation matthews_corrcoef glue/cola",
     "auroc": "roc_auc roc_auc_score auc",
     "average_precision": "pr_auc auprc ap map",
     "log_loss rmse": "loss",
@@ -84,13 +96,28 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def higher_is_better(name: str) -> bool:
-    """Return whether larger values of a metric are better. Raises KeyError for a name that no task has."""
-    return DIRECTIONS[name]
+    """Return whether larger values of a metric are better, also of truncated embeddings.
+
+    Raises KeyError for a name that no task has.
+    """
+    return DIRECTIONS[split_dimension(name)[0]]
+
+
+def at_dimension(name: str, dimension: int | None) -> str:
+    """Return the metric's name for embeddings truncated to ``dimension``: ``ndcg@10 dim=64``."""
+    return name if dimension is None else f"{name} dim={dimension}"
+
+
+def split_dimension(name: str) -> tuple[str, int | None]:
+    """Return the metric and the dimension of a name from ``at_dimension``; None for whole embeddings."""
+    match = _AT_DIMENSION.match(name)
+    return (match[1], int(match[2])) if match else (name, None)
 
 
 def metric_title(name: str) -> str:
     """Return the name of a metric in a sentence or a table: ``macro F1`` for ``macro_f1``."""
-    return TITLES.get(name) or name.replace("_", " ")
+    base, dimension = split_dimension(name)
+    return at_dimension(TITLES.get(base) or base.replace("_", " "), dimension)
 
 
 def is_search_metric(name: str) -> bool:

@@ -5,7 +5,7 @@ The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upst
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt
 
@@ -130,8 +130,10 @@ class AdapterSection(Section):
 
 
 class EarlyStoppingSection(Section):
-    """Stops training when the selection metric no longer improves on validation."""
+    """Stops training when a metric no longer improves on validation."""
 
+    metric: str | None = None
+    """The metric that stops training; loss is the training loss on validation. Default: evaluate.metric."""
     patience: PositiveInt = 3
     """Evaluations without improvement before training stops."""
     delta: float = Field(default=0.0, ge=0.0)
@@ -176,7 +178,7 @@ class TrainSection(Section):
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Label smoothing: fraction of the target probability spread over all classes."""
     early_stopping: EarlyStoppingSection | None = None
-    """Early stopping on evaluate.metric. Off by default."""
+    """Early stopping on validation. Off by default."""
     n_evaluations: PositiveInt = 10
     """Evaluations on validation during training, at evenly spaced steps."""
     n_logs: PositiveInt = 100
@@ -211,7 +213,19 @@ class EvaluateSection(Section):
     """Evaluation and baselines."""
 
     metric: str | None = None
-    """Selects the best checkpoint and is the primary metric of the verdict. Default: the task's default metric."""
+    """The primary metric: leads the verdict and, unless others are named, selects the checkpoint and stops early."""
+    checkpoint_metric: str | None = None
+    """Selects the best checkpoint on validation; loss is the training loss there. Default: evaluate.metric."""
+    positive_class: str | int | None = None
+    """The class that f1 and accuracy_f1 count as positive. Default: 1, yes, true, or X beside not_X; needed for other names."""
+    function: str | None = None
+    """file.py:name, a function of labels, predictions, ... that returns metrics. See how-to/own-metrics."""
+    function_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Lowest and highest value of the function, if it has them, such as [0, 1]: its intervals then stay inside."""
+    lower_is_better: list[str] = []
+    """Names of the function's metrics, or of evaluators' values, of which lower is better."""
+    evaluators: list[str] = []
+    """Embeddings: evaluators of sentence-transformers by class name, such as TripletEvaluator, computed before and after."""
     tune_threshold: bool = True
     """Binary and multi-label: tune the decision threshold on validation, if the metric depends on it."""
     retrieval: str | None = None

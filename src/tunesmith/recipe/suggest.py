@@ -99,10 +99,12 @@ _GROUPS: dict[str, str] = {
     "train.n_seeds": "num_seeds seeds n_repeats num_runs n_trials repeats",
     "train.report_to": "use_wandb wandb wandb_project tensorboard logger loggers trackers log_with tensorboard_dir tracking",
     "train.run_name": "experiment_name wandb_run_name wandb_name exp_name run_id job_name",
-    "evaluate.metric": (
-        "metrics metric_for_best_model eval_metric early_stopping_metric monitor validation_metric best_metric "
-        "compute_metrics score_weights"
-    ),
+    "evaluate.metric": ("metrics eval_metric validation_metric score_weights"),
+    "evaluate.checkpoint_metric": "metric_for_best_model best_metric selection_metric",
+    "evaluate.positive_class": "pos_label positive_label",
+    "evaluate.function": "compute_metrics metric_function custom_metric",
+    "evaluate.evaluators": "evaluator dev_evaluator test_evaluator",
+    "train.early_stopping.metric": "early_stopping_metric monitor",
     "evaluate.tune_threshold": "threshold decision_threshold",
     "evaluate.baselines": "baseline",
     "evaluate.n_resamples": "n_bootstrap num_bootstrap bootstrap bootstrap_samples n_boot",
@@ -126,9 +128,9 @@ _SENTENCES: dict[str, str] = {
     "do_eval do_predict do_train": "The command (train, evaluate, predict) decides.",
     "fp16": "train.fast chooses the precision for the machine; upstream.fp16: true forces it.",
     "gradient_checkpointing": "Write upstream.activation_checkpointing: true.",
-    "greater_is_better": "The direction of evaluate.metric is known.",
+    "greater_is_better": "The directions of metrics are known; those of a function: evaluate.lower_is_better.",
     "group_by_length group_texts_by_length": "train.fast groups rows by length.",
-    "load_best_model load_best_model_at_end": "The best checkpoint by evaluate.metric is always the result.",
+    "load_best_model load_best_model_at_end": "The best checkpoint by evaluate.checkpoint_metric is always the result.",
     "load_in_4bit": "Write quantisation: nf4.",
     "load_in_8bit": "Write quantisation: int8.",
     "lora": "Write adapter: {method: lora}.",

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from tunesmith.recipe import metric_roles
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.task_sections import SequenceSection
-from tunesmith.recipe.tasks import Key, missing_keys, refusal, suggest_metric, task_settings
+from tunesmith.recipe.tasks import Key, missing_keys, refusal, task_settings
 
 
 def foreign_keys(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -41,12 +42,9 @@ def several_label_columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("data", "columns", "label"), message, "Name one column, or write task: classification.")
 
 
-def metric_and_baselines(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Refuse a metric and baselines that the task does not have."""
-    settings, metric = task_settings(recipe), recipe.evaluate.metric
-    if metric is not None and settings.has_key(("evaluate", "metric")) and not settings.has_metric(metric):
-        message = f'"{metric}" is not a metric of {settings.task}'
-        yield Fault(("evaluate", "metric"), message, suggest_metric(metric, settings))
+def baselines(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse baselines that the task does not have."""
+    settings = task_settings(recipe)
     for name in dict.fromkeys(recipe.evaluate.baselines or ()):
         if name not in settings.baselines:
             remedy = f"Baselines of {settings.name}: {', '.join(settings.baselines)}."
@@ -153,12 +151,16 @@ def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(path, message, "Rename one of them, here and in the data.")
 
 
-def answer_metric(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Refuse a metric that the answers, labels or generated texts, do not allow."""
-    metric, generation = recipe.evaluate.metric, recipe.evaluate.answers
-    path: KeyPath = ("evaluate", "metric")
+def answer_metrics(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse metrics that the answers, labels or generated texts, do not allow."""
+    for path, metric in metric_roles.named_metrics(recipe).items():
+        yield from answer_metric(recipe, path, metric)
+
+
+def answer_metric(recipe: Recipe, path: KeyPath, metric: str) -> Iterator[Fault]:
+    generation = recipe.evaluate.answers
     if recipe.sft.labels:
-        if metric is not None and metric not in (*LABEL_METRICS, *LOSS_METRICS):
+        if metric not in (*LABEL_METRICS, *LOSS_METRICS):
             remedy = f"Metrics of labels: {', '.join((*LABEL_METRICS, *LOSS_METRICS))}."
             yield Fault(path, f"{metric} does not apply to answers that are labels", remedy)
     elif metric in LABEL_METRICS:
@@ -190,7 +192,7 @@ LANGUAGE_RULES = (quantised, new_tokens, joined_prompts)
 RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...]] = {
     "embedding": (sizes_and_scores, losses, trained_layers),
     "reranker": (reranker_data,),
-    "sft": (*LANGUAGE_RULES, labels, answer_metric, answer_generation),
+    "sft": (*LANGUAGE_RULES, labels, answer_metrics, answer_generation),
     "pretraining": LANGUAGE_RULES,
 }
 
@@ -201,4 +203,4 @@ def rules_of_task(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield from rule(recipe, base)
 
 
-RULES = (foreign_keys, several_label_columns, metric_and_baselines, rules_of_task)
+RULES = (foreign_keys, several_label_columns, *metric_roles.RULES, baselines, rules_of_task)

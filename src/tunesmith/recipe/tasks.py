@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.recipe.metric_names import (
     ALIASES,
+    BINARY_METRICS,
     CLASS_METRICS,
     CLUSTER_METRICS,
     DEFAULT_LABEL_METRIC,
     LABEL_METRICS,
     LOSS_METRICS,
+    MEAN_CORRELATION,
     NUMBER_METRICS,
     PAIR_METRICS,
     SEARCH_METRICS,
     TEXT_METRICS,
     is_search_metric,
+    split_dimension,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ class TaskSettings:
         columns: parts of ``data.columns`` that it reads.
         sections: top-level sections of the recipe that not every task has.
         metrics: names of its metrics; see also ``has_metric``.
+        named_metrics: further ones, computed only where the recipe names them.
         default_metric: selects the checkpoint and leads the verdict where the recipe names none.
         batch_rows: default rows per device; None: the recipe's own default.
         small_model_batch_rows: the same for small models with many rows (``recipe/resolved.py``); None: as for all others.
@@ -92,6 +96,7 @@ class TaskSettings:
     default_metric: str
     baselines: tuple[str, ...]
     learning_rates: LearningRates
+    named_metrics: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     batch_rows: int | None = None
     small_model_batch_rows: int | None = 64
@@ -101,8 +106,14 @@ class TaskSettings:
     plain_texts: bool = False
 
     def has_metric(self, name: str) -> bool:
-        """Return whether a name is one of the task's metrics; ``ndcg@20`` is one where ``ndcg@10`` is."""
-        return name in self.metrics or (self.searches and is_search_metric(name))
+        """Return whether a name is one of the task's metrics.
+
+        Where ``ndcg@10`` is one, ``ndcg@20`` is; of embeddings also ``ndcg@10 dim=64``.
+        """
+        base, dimension = split_dimension(name)
+        if dimension is not None and not self.has_key(("embedding", "matryoshka_dimensions")):
+            return False
+        return base in (*self.metrics, *self.named_metrics) or (self.searches and is_search_metric(base))
 
     def has_key(self, path: Key) -> bool:
         """Return whether the task has a key of the recipe."""
@@ -126,6 +137,7 @@ _CLASSIFICATION = TaskSettings(
     commands=("predict", "evaluate"),
     columns=(*ROW_COLUMNS, "pair", "annotators"),
     metrics=CLASS_METRICS,
+    named_metrics=BINARY_METRICS,
     default_metric=DEFAULT_LABEL_METRIC,
     baselines=("majority", "chance", "tfidf", "frozen", "untuned"),
     learning_rates=ENCODER_RATES,
@@ -139,6 +151,7 @@ _REGRESSION = replace(
     description="Predicts a number per text or pair of texts.",
     columns=(*ROW_COLUMNS, "pair"),
     metrics=NUMBER_METRICS,
+    named_metrics=(MEAN_CORRELATION,),
     default_metric="spearman",
     baselines=("majority", "tfidf", "frozen", "untuned"),
     numeric_labels=True,
@@ -232,6 +245,11 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
     ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
+    ("evaluate", "positive_class"): ("classification",),
+    ("evaluate", "function"): ("classification", "regression", "embedding"),
+    ("evaluate", "function_range"): ("classification", "regression", "embedding"),
+    ("evaluate", "lower_is_better"): ("classification", "regression", "embedding"),
+    ("evaluate", "evaluators"): ("embedding",),
     ("evaluate", "tune_threshold"): ("classification",),
     ("evaluate", "retrieval"): ("embedding", "reranker"),
     ("evaluate", "corpus"): ("embedding",),
@@ -274,6 +292,7 @@ _OR_RERANKER = "Remove the key, or write embedding.head: cross-encoder."
 _OR_VECTORS = "Remove the key, or write embedding.head: vector."
 _OR_CLASSES = "Remove the key, or write task: classification."
 
+_NO_FUNCTION = "the verdict on a reranker is about the search, which a function does not measure"
 _ONLY_VECTORS = "`{}` applies only to vectors, and a reranker is a classifier of pairs"
 
 # Key -> task that does not have it -> the message, where it is more specific than the general one of ``refusal``.
@@ -289,7 +308,16 @@ REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
     ("train", "class_weights"): {"regression": NoKey("a regression has no classes to weigh", _OR_CLASSES)},
     ("train", "label_smoothing_factor"): {"regression": NoKey("a regression has no classes to smooth over", _OR_CLASSES)},
     ("evaluate", "metric"): {
-        "reranker": NoKey("the selection metric of a reranker is always the average precision of its pairs")
+        "reranker": NoKey(
+            "the verdict on a reranker is about the search",
+            "Remove the key; evaluate.checkpoint_metric names the metric of its pairs that selects the checkpoint.",
+        )
+    },
+    **{("evaluate", key): {"reranker": NoKey(_NO_FUNCTION)} for key in ("function_range", "lower_is_better")},
+    ("evaluate", "evaluators"): {"reranker": NoKey(_ONLY_VECTORS.format("evaluators"), _OR_VECTORS)},
+    ("evaluate", "function"): {
+        "sft": NoKey("answers have a function of their own", "Write evaluate.answers.function."),
+        "reranker": NoKey(_NO_FUNCTION),
     },
     ("evaluate", "corpus"): {"reranker": NoKey("a reranker is evaluated on the documents of evaluate.retrieval", _OR_VECTORS)},
     ("evaluate", "tune_threshold"): {
@@ -311,7 +339,7 @@ def task_settings(recipe: Recipe) -> TaskSettings:
 
 
 def primary_metric(recipe: Recipe) -> str:
-    """Return the selection metric, which also leads the verdict: the recipe's, or the task's default."""
+    """Return the metric that leads the verdict: the recipe's, or the task's default."""
     return recipe.evaluate.metric or task_settings(recipe).default_metric
 
 
@@ -347,11 +375,11 @@ def _listed(words: Sequence[str], last: str) -> str:
 
 def suggest_metric(name: str, settings: TaskSettings) -> str:
     """Return a sentence for a name that is not a metric of the task: similar metrics, or all that it has."""
-    own = settings.metrics
+    own = (*settings.metrics, *settings.named_metrics)
     plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
     candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
     if candidates:
         return f"Did you mean {' or '.join(candidates)}?"
-    other = next((row.task for row in _ROWS if row.task != settings.task and plain in row.metrics), None)
+    other = next((row.task for row in _ROWS if row.task != settings.task and plain in (*row.metrics, *row.named_metrics)), None)
     note = f"{plain} is a metric of the task {other}. " if other else ""
     return f"{note}Metrics of {settings.task}: {', '.join(own)}."

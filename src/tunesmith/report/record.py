@@ -197,6 +197,7 @@ def training(run: SavedRun) -> Markup | None:
             ("epochs", significant(record.get("epochs"))),
             ("selected checkpoint (step)", count(record.get("best_step"))),
             ("its validation metric", best_text(record.get("best_metric"))),
+            ("metric of early stopping", display_name(str(record.get("early_stopping_metric") or ""))),
             ("peak learning rate", significant(record.get("learning_rate"))),
             ("batch size (rows)", count(record.get("batch_rows"))),
             ("dropout", dropout_text(record)),

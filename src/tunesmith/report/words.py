@@ -200,7 +200,9 @@ def main_metric(result: RunResult, split: str | None = None) -> Metric | None:
     """
     split = main_split(result) if split is None else split
     metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
-    requested, selected = part(result.recipe, "evaluate").get("metric"), part(result.training, "best_metric").get("name")
+    section = part(result.recipe, "evaluate")
+    requested, selected = section.get("metric"), part(result.training, "best_metric").get("name")
+    selected = None if section.get("checkpoint_metric") else selected
     compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]
     names = [selected, *compared, *metrics]
     names = [requested, *(name for name in names if name not in LOSS_METRICS), *names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from tunesmith.data.cells import plural
 from tunesmith.disk import PART, disk_errors, nearest_folder
-from tunesmith.errors import InputError, Problem, first_line
+from tunesmith.errors import InputError, Problem, RecipeError, first_line
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
@@ -22,6 +23,7 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
 from tunesmith.progress import silent
 from tunesmith.recipe.batches import batches_per_epoch
+from tunesmith.recipe.metric_roles import CHECKPOINT, METRIC, STOPPING, named_metrics
 from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
 from tunesmith.tasks.fit_plan import FitPlace, fit_plan
@@ -67,6 +69,7 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         started = time.perf_counter()
         values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
         took = time.perf_counter() - started
+        require_metrics(session, values)
         lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {number(values['loss'])}"))
         report_part("time of a step")
         seconds, time_line = estimate_time(
@@ -85,6 +88,16 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
     report_part("training settings")
     # Last, since among several processes upstream's trainer connects them, and then only the first one saves files.
     return (*lines, training_settings(steps, session), time_line), first_loss, seconds
+
+
+def require_metrics(session: Session, values: Mapping[str, float]) -> None:
+    """Raises RecipeError if an evaluation on validation lacks a metric that selects the checkpoint or stops the training."""
+    roles = {CHECKPOINT: session.checkpoint_metric, STOPPING: session.stopping_metric}
+    for key, name in roles.items():
+        if name not in values:
+            named = key if key in named_metrics(session.data.recipe) else METRIC
+            message = f"validation is not measured by {name}."
+            raise RecipeError.one(".".join(named), message, f"It is measured by: {', '.join(values)}.")
 
 
 def computing(session: Session) -> AbstractContextManager[None]:

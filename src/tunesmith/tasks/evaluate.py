@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, SINGLE
+from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.chance import CHANCE, CORRELATIONS, chance_verdict
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -23,7 +24,7 @@ from tunesmith.evaluation.outputs import (
     resamplings,
 )
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
-from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.metric_roles import is_higher_better
 from tunesmith.results import Verdict
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
@@ -32,9 +33,13 @@ from tunesmith.training.history import evaluations
 MAJORITY = "majority"
 
 
-def best_seed(seeds: Sequence[SeedResult], metric: str) -> SeedResult:
-    """Returns the seed whose best evaluation on validation is the best; the first of equals."""
-    sign = 1.0 if higher_is_better(metric) else -1.0
+def best_seed(seeds: Sequence[SeedResult], *, higher_is_better: bool) -> SeedResult:
+    """Returns the seed whose best evaluation on validation is the best; the first of equals.
+
+    Args:
+        higher_is_better: whether larger values of the selection metric are better.
+    """
+    sign = 1.0 if higher_is_better else -1.0
     return max(seeds, key=lambda seed: float("-inf") if seed.fit.best_value is None else sign * seed.fit.best_value)
 
 
@@ -45,7 +50,7 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
     metrics = [replace(split, n_candidates=n_candidates(split.split, seeds)) for split in steps.metrics(session)]
     resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
     outputs = {split.split: [seed.outputs[split.split] for seed in decisions.seeds] for split in metrics}
-    best = best_seed(decisions.seeds, session.metric)
+    best = best_seed(decisions.seeds, higher_is_better=is_higher_better(recipe, session.checkpoint_metric))
     evaluation = Evaluation(
         seeds=decisions.seeds,
         best=best,
@@ -74,7 +79,9 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resamp
     split, metric = next((split for split in reversed(metrics) if split.split in majority), metrics[-1]), session.metric
     return AlarmInputs(
         metric=metric,
-        higher_is_better=higher_is_better(metric),
+        higher_is_better=is_higher_better(session.data.recipe, metric),
+        selection_metric=session.checkpoint_metric,
+        selects_higher=is_higher_better(session.data.recipe, session.checkpoint_metric),
         class_names=session.class_names,
         decisions=class_tables(session, best, metrics, "decisions"),
         truth=class_tables(session, best, metrics, "labels"),
@@ -118,7 +125,10 @@ def verdict_on_chance(evaluation: Evaluation, split: SplitMetrics, resampling: R
 
 def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float | None:
     """Computes one metric; None where it is undefined or the split does not have it. The correlation of a constant is 0 here."""
-    value = metric_values(outputs, split).get(metric)
+    try:
+        value = metric_values(outputs, split).get(metric)
+    except RecipeError:  # the user's function failed: the note of its metric says so
+        return None
     if value is not None and math.isnan(value):
         return 0.0 if metric in CORRELATIONS else None
     return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.metric_roles import is_higher_better
 from tunesmith.tasks.task import Session, TaskSteps
 from tunesmith.training.fit import FitPlan
 
@@ -31,8 +31,10 @@ def fit_plan(steps: TaskSteps[Any, Any], session: Session, seed: int, place: Fit
         recipe=session.data.recipe,
         spec=steps.trainer_spec(session, steps.evaluate_fn(session, None), seed),
         n_rows=session.rows_per_epoch,
-        metric=session.metric,
-        higher_is_better=higher_is_better(session.metric),
+        metric=session.checkpoint_metric,
+        higher_is_better=is_higher_better(session.data.recipe, session.checkpoint_metric),
+        stopping_metric=session.stopping_metric,
+        stops_at_higher=is_higher_better(session.data.recipe, session.stopping_metric),
         checkpoints=place.checkpoints,
         metrics_log=place.metrics_log,
         fast_path=session.fast_path,

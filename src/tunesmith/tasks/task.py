@@ -16,6 +16,7 @@ from tunesmith.models.source import ModelSource
 from tunesmith.preflight.report import CheckLine
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.metric_roles import checkpoint_metric, stopping_metric
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Alarm, Baseline, Certificate, Finding, Metric, Verdict
 
@@ -94,7 +95,8 @@ class Session:
         model: the base model with its head, adapter and frozen layers. Training changes it in place.
         new_weights: names of parameters that the base model did not have and that start random.
         rows_per_epoch: items of one epoch.
-        metric: the selection metric: it chooses the best checkpoint on validation.
+        metric: the metric that leads the verdict, or the leading one of validation where that has it not; thresholds are
+            tuned for it.
         expected_loss: the loss at chance level (ln K, ln V, a variance); NaN if none is known.
         trial_loss: the loss of the trial step; NaN before the pre-flight.
         class_names: names of the predicted classes; empty without classes.
@@ -113,6 +115,21 @@ class Session:
     class_names: tuple[str, ...] = ()
     lengths: Mapping[str, SplitLengths] = field(default_factory=dict)
     used_token_ids: Array | None = None
+
+    @property
+    def checkpoint_metric(self) -> str:
+        """Returns the selection metric: it selects the best checkpoint on validation."""
+        return checkpoint_metric(self.data.recipe, self.metric)
+
+    @property
+    def stopping_metric(self) -> str:
+        """Returns the metric that stops training early."""
+        return stopping_metric(self.data.recipe, self.metric)
+
+    @property
+    def roles(self) -> tuple[str, str, str]:
+        """Returns the metrics that lead the verdict, select the checkpoint and stop early."""
+        return self.metric, self.checkpoint_metric, self.stopping_metric
 
     @property
     def body(self) -> Any:

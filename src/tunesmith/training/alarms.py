@@ -33,6 +33,7 @@ class AlarmInputs:
 
     Attributes:
         metric: the primary metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
+        selection_metric, selects_higher: the metric that selects the checkpoint, and whether larger values of it are better.
         majority_verdict: the verdict against that baseline; None without one.
         decisions, truth: split -> class ids (N), or (N, K) for several labels: decided, and right; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
@@ -45,6 +46,8 @@ class AlarmInputs:
     metric: str
     higher_is_better: bool
     class_names: tuple[str, ...]
+    selection_metric: str
+    selects_higher: bool
     decisions: dict[str, np.ndarray] = field(default_factory=dict)
     truth: dict[str, np.ndarray] = field(default_factory=dict)
     history: LogHistory = field(default_factory=list)
@@ -162,8 +165,8 @@ def ceiling_alarm(metric: str, split: str, ours: float, baselines: Mapping[str, 
 
 def still_improving(inputs: AlarmInputs) -> Alarm | None:
     """Detects a selection metric whose last two evaluations are the best, with a last step that is a part of the whole gain."""
-    sign = 1.0 if inputs.higher_is_better else -1.0
-    measured = [entry.get(f"eval_{inputs.metric}", float("nan")) for entry in evaluations(inputs.history)]
+    sign = 1.0 if inputs.selects_higher else -1.0
+    measured = [entry.get(f"eval_{inputs.selection_metric}", float("nan")) for entry in evaluations(inputs.history)]
     values = [sign * value for value in measured if value is not None and np.isfinite(value)]
     if len(values) < 3 or not values[-1] > values[-2] > max(values[:-2]):
         return None
@@ -171,7 +174,7 @@ def still_improving(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "still improving at the end",
-        f"The last evaluation on validation was the best ({metric_title(inputs.metric)} {number(sign * values[-1])}), "
+        f"The last evaluation on validation was the best ({metric_title(inputs.selection_metric)} {number(sign * values[-1])}), "
         f"the one before the second best ({number(sign * values[-2])}): the training ended too early.",
         "Raise train.num_train_epochs (or train.max_steps); the best evaluation is kept.",
     )

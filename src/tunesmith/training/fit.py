@@ -54,6 +54,7 @@ class FitPlan:
     Attributes:
         n_rows: items of one epoch.
         metric, higher_is_better: the selection metric: it chooses the best checkpoint.
+        stopping_metric, stops_at_higher: the metric of early stopping, and whether larger values of it are better.
         used_token_ids: every token id in the training batches; see ``apply_fast_path``.
         body: the module that the fast path is applied to.
         smoke: no saves; the last weights are kept.
@@ -65,6 +66,8 @@ class FitPlan:
     n_rows: int
     metric: str
     higher_is_better: bool
+    stopping_metric: str
+    stops_at_higher: bool
     checkpoints: Path
     metrics_log: Path
     fast_path: FastPath
@@ -178,7 +181,7 @@ def callbacks(
     """Returns the callbacks of a run, in the order they act."""
     active: list[TrainerCallback] = [FollowSchedule(schedule, request, listener, plan.metric), WriteLog(plan.metrics_log)]
     if plan.recipe.train.early_stopping is not None:
-        active.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
+        active.append(StopEarly(plan.recipe.train.early_stopping, plan.stopping_metric, plan.stops_at_higher))
     if not plan.smoke:
         total, trained = count_parameters(model)
         # The largest size of one complete checkpoint: the weights, and two fp32 moments of every trainable parameter.
@@ -209,8 +212,11 @@ def conclude(
         raise TrainingFailed(f"No evaluation gave a finite {metric_title(plan.metric)}; there is no best model to keep.")
     steps = trainer.state.global_step
     if steps < schedule.total_steps:
-        early = f"stopped early at step {steps} of {schedule.total_steps}"
-        notes.append(f"{early}: no better {metric_title(plan.metric)} since step {best.step}")
+        stopping = plan.recipe.train.early_stopping
+        delta = 0.0 if stopping is None else stopping.delta
+        last = best_so_far(trainer.state.log_history, plan.stopping_metric, plan.stops_at_higher, delta)
+        since = "" if last is None else f": no better {metric_title(plan.stopping_metric)} since step {last.step}"
+        notes.append(f"stopped early at step {steps} of {schedule.total_steps}{since}")
     if not plan.smoke and best.step != steps:
         load_trained(model, best_weights(plan.checkpoints, best.step))
         require_finite_weights(model)

@@ -12,14 +12,15 @@ from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.metrics.verdict import verdicts as verdicts_on_rows
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.metric_roles import comparable_metric
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.tasks import TASKS, primary_metric, task_settings
+from tunesmith.recipe.tasks import TASKS, task_settings
 from tunesmith.report.words import main_split, most_candidates
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
-from tunesmith.workflows.compare import clusters_of, compare, saved_predictions, saved_split
+from tunesmith.workflows.compare import clusters_of, compare, positive_of, saved_predictions, saved_split
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     row_ids = {tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None}
     if len(row_ids) > 1:  # as with a validation share of each seed's own
         raise InputError.one("data", "each seed was evaluated on other rows.", "Give data.test, or a file as data.validation.")
-    name = primary_metric(Recipe.model_validate(first.recipe))
+    name = comparable_metric(Recipe.model_validate(first.recipe))
+    mine, other = ([replace(system, positive=positive_of(saved[0][0])) for system in systems] for systems in (mine, other))
     clusters = cluster_numbers(clusters_of(saved[0][0], ()).get("predictions"))
     n_candidates = most_candidates([run.result for run in (*ours, *theirs)], split)
     resampling = Resampling(clusters=clusters, n_candidates=n_candidates)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,33 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.readers.given import read_evaluated
+from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import PROBLEM
+from tunesmith.evaluation.metrics.own_function import MeasuredRows, own_function
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.progress import Listener, silent
-from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
-from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.recipe.metric_names import (
+    BINARY_METRICS,
+    DEFAULT_LABEL_METRIC,
+    DIRECTIONS,
+    LABEL_METRICS,
+    LOSS_METRICS,
+    TEXT_METRICS,
+    at_dimension,
+    split_dimension,
+)
+from tunesmith.recipe.sections import ColumnsSection, Recipe
 from tunesmith.report.saved_run import load, read_predictions
 from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison, part
-from tunesmith.results import RunResult, Verdict
+from tunesmith.results import TEXT_CHARACTERS, RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
+from tunesmith.tasks.classification.own_metrics import measured_rows, parameters_of
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.workflows.predict import columns_section
 from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_of, predict_table
@@ -212,8 +225,13 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     theirs = [outputs_for(seed.at(common), ours, name, ours.labels) for seed in other_seeds]
     answered = [i for i, cell in enumerate(ours.rows.get(name, ())) if None not in (cell, other.rows[name][i])]
     clusters, n_candidates = clusters_of(ours, answered), most_candidates([ours.result, other.result], ours.split)
-    split = SplitMetrics(ours.split, (name,), (name,), name, n_candidates=n_candidates, clusters=clusters)
-    return whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
+    base = split_dimension(name)[0]
+    split = SplitMetrics(ours.split, (base,), (base,), base, n_candidates=n_candidates, clusters=clusters)
+    split = replace(split, positive=positive_of(ours))
+    if name in function_metrics(ours):
+        split = replace(split, of_predictions=(), verdict_metrics=(), own=saved_function(ours), own_verdict=name)
+    verdict = whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
+    return replace(verdict, metric=name)
 
 
 def clusters_of(split: SavedSplit, answered: Sequence[int]) -> dict[str, Array | None]:
@@ -221,7 +239,12 @@ def clusters_of(split: SavedSplit, answered: Sequence[int]) -> dict[str, Array |
     if "cluster" not in split.rows:
         return {}
     of_rows = np.array([-1 if cell is None else cell for cell in split.rows["cluster"]])
-    return {"predictions": of_rows, "token_losses": of_rows, "row_scores": of_rows[list(answered)] if answered else of_rows}
+    return {
+        "predictions": of_rows,
+        "own": of_rows,
+        "token_losses": of_rows,
+        "row_scores": of_rows[list(answered)] if answered else of_rows,
+    }
 
 
 def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None) -> str:
@@ -244,12 +267,51 @@ def computable_metrics(split: SavedSplit) -> list[str]:
     if split.labels and "pred_probs" in rows and "n_tokens" in rows:
         names += LABEL_METRICS
     elif "prediction" in rows and split.problem_type in TABLE and split.problem_type != CLUSTERING:
-        names += TABLE[split.problem_type]
+        names += [name for name in TABLE[split.problem_type] if name not in BINARY_METRICS or positive_of(split) is not None]
+        names += function_metrics(split)
     elif "score" in rows and "label" in rows and split.problem_type in (MULTI, REGRESSION):  # pairs, without decisions
-        names += [name for name, kind in TABLE[split.problem_type].items() if not kind.of_decisions]
+        sizes = [size for name in rows if (size := split_dimension(name)[1]) is not None]
+        of_scores = [name for name, kind in TABLE[split.problem_type].items() if not kind.of_decisions]
+        names += [at_dimension(name, size) for size in (None, *sizes) for name in of_scores]
     elif "score" in rows and "label" not in rows:
-        names += [metric.name for metric in split.result.metrics if metric.split == split.split][:1]  # it is that of the scores
+        # That of the scores, and the same of truncated embeddings.
+        whole = [metric.name for metric in split.result.metrics if metric.split == split.split][:1]
+        sizes = [size for name in rows if (size := split_dimension(name)[1]) is not None]
+        names += [at_dimension(name, size) for name in whole for size in (None, *sizes)]
     return [*names, *(name for name in TEXT_METRICS if name in rows)]
+
+
+def positive_of(split: SavedSplit) -> int | None:
+    """Returns the class id that F1 counts as positive; None if the run names none."""
+    named = str(split.result.data.get("positive_class", ""))
+    return split.labels.index(named) if named in split.labels else None
+
+
+def function_metrics(split: SavedSplit) -> list[str]:
+    """Returns the metrics of the split that the recipe's function computed from predictions; vectors are not saved."""
+    if part(split.result.recipe, "evaluate").get("function") is None or "prediction" not in split.rows:
+        return []
+    return [metric.name for metric in split.result.metrics if metric.split == split.split and metric.name not in DIRECTIONS]
+
+
+def saved_function(split: SavedSplit) -> Callable[[Outputs], MeasuredRows | None]:
+    """Loads the function of the run, to be called on saved rows. Raises InputError if they are not what it reads."""
+    data, rows = split.result.data, split.rows
+    labels = Labels(split.problem_type, split.labels or ("score",), value_type=str(data.get("label_type") or "str"))
+    pairs = list(rows["pair"]) if "pair" in rows else None
+    examples = Examples(split.split, "", list(rows["row_id"]), list(rows["text"]), list(rows["label"]), pairs)
+    section = Recipe.model_validate(split.result.recipe).evaluate
+    function = own_function(section, Path(str(data.get("base") or ".")), parameters_of(labels, examples), "saved predictions")
+    assert function is not None
+    if {"texts", "pairs"} & set(function.parameters) and any(
+        len(text) >= TEXT_CHARACTERS for text in (*rows["text"], *(pairs or ()))
+    ):
+        message = (
+            f"{function.reference} reads the texts, of which predictions.parquet holds the first {TEXT_CHARACTERS} characters."
+        )
+        raise InputError.one("--metric", message, "Use tunesmith evaluate RUN DATA for each run, or another metric.")
+    function = replace(function, names=tuple(function_metrics(split)))
+    return partial(measured_rows, function, examples, labels)
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:
@@ -270,8 +332,12 @@ def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Seque
             message = f"no row of {split.split} was answered by both."
             raise InputError.one(str(other.run.folder), message, "Train both with the same evaluate.answers.")
         return Outputs(row_scores={metric: np.array([rows[metric][i] for i in both], dtype=np.float64)})
+    dimension = split_dimension(metric)[1]
+    if dimension is not None:
+        split = replace(split, rows={**rows, "score": rows[at_dimension("score", dimension)]})
+        rows = split.rows
     if "label" not in rows:
-        return Outputs(row_scores={metric: np.array(rows["score"], dtype=float)})
+        return Outputs(row_scores={split_dimension(metric)[0]: np.array(rows["score"], dtype=float)})
     return Outputs(split.problem_type, saved_predictions(split, labels))
 
 

@@ -27,7 +27,7 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.given_labels import read_label_map
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
-from tunesmith.results import Metric, RunResult
+from tunesmith.results import Finding, Metric, RunResult
 from tunesmith.tasks.classification.label_reading import with_labels_of_run
 from tunesmith.tasks.classification.other_model import (
     ModelSettings,
@@ -37,6 +37,7 @@ from tunesmith.tasks.classification.other_model import (
     note_columns,
     open_predictor,
 )
+from tunesmith.tasks.classification.own_metrics import metrics_of_run
 from tunesmith.tasks.classification.predicted import text_columns, with_joined_text
 from tunesmith.tasks.classification.predictor import Predictor
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
@@ -73,9 +74,7 @@ def evaluate(
             the run's ``data.labels`` where it fits. Of other models: class of the model, or label of the file -> its name.
         tokenizer: as for ``predict``, of a model that is no run.
 
-    Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
-
-    Example::
+    Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run. Example::
 
         tunesmith.evaluate("runs/tickets", frame).metric("macro_f1").value
     """
@@ -83,18 +82,18 @@ def evaluate(
     folder, table, name = folder_of(target), read_evaluated(data, listener), source_name(data)
     listener(Event("phase", "model"))
     is_run = isinstance(target, Run) or not is_other_model(folder)
-    settings = ModelSettings.of(None if is_run else label_map, tokenizer)
-    predictor = open_predictor(target, settings, listener)
+    predictor = open_predictor(target, ModelSettings.of(None if is_run else label_map, tokenizer), listener)
     task: TaskName = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
     requested = columns_section(columns)
-    grouped = {"group": requested.group or group_of_run(folder, table, listener)}
-    reading = LabelledReading(requested.model_copy(update=grouped), task, split_name, label_map if is_run else None)
+    requested = requested.model_copy(update={"group": requested.group or group_of_run(folder, table, listener)})
+    reading = LabelledReading(requested, task, split_name, label_map if is_run else None)
     predictor, examples, unknown = labelled_rows(table, predictor, reading, listener)
     listener(Event("phase", "predicting"))
-    split = SplitMetrics(split_name, TASKS[task].metrics)
+    split, left_out = split_metrics_of(folder, examples, predictor, SplitMetrics(split_name, TASKS[task].metrics))
     result = RunResult(
         task=task,
         metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener)),
+        findings=(Finding("not_measured", left_out, flagged=1),) if left_out else (),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
         data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
@@ -153,6 +152,13 @@ def labelled_rows(
     return predictor, examples, unknown
 
 
+def split_metrics_of(folder: Path, examples: Examples, predictor: Predictor, of_task: SplitMetrics) -> tuple[SplitMetrics, str]:
+    """Returns the metrics of the rows with those of the run's recipe, and why those of its function are left out."""
+    labels = predictor.config.labels
+    known = examples.take(np.flatnonzero(known_rows(examples, labels)).tolist(), examples.split)
+    return metrics_of_run(folder, of_task, known, labels)
+
+
 def known_rows(examples: Examples, labels: Labels) -> Array:
     """Returns (N) bool: the rows whose labels are all among those of the run."""
     classes = np.asarray(examples.labels)
@@ -175,23 +181,28 @@ def no_known_label(table: Table, columns: Columns, labels: Labels, unknown: Coun
 def metrics(
     predictor: Predictor, examples: Examples, split: SplitMetrics, resampling: Resampling, listener: Listener = silent
 ) -> list[Metric]:
-    """Predicts the rows and computes the metrics of the split, in its order; those of probabilities on rows with known labels."""
+    """Predicts the rows and computes the metrics of the split, in its order.
+
+    Metrics of probabilities, and those of the user's function, are of the rows with known labels.
+    """
     config, classes = predictor.config, np.asarray(examples.labels)
     kind, n_classes, thresholds = config.labels.problem_type, config.labels.n, config.thresholds
     scores = predictor.scores(examples.texts, examples.pairs, listener)
     is_known, clusters = known_rows(examples, config.labels), example_clusters(examples)
     of_model = classes[is_known, :n_classes] if kind == MULTI else classes[is_known]
-    measured = [(split.of_predictions, is_known, from_scores(kind, of_model, scores[is_known], thresholds))]
+    measured = [(split, is_known, from_scores(kind, of_model, scores[is_known], thresholds))]
     if not is_known.all():
         decided = tuple(name for name in split.of_predictions if TABLE[kind][name].of_decisions)
         others = tuple(name for name in split.of_predictions if name not in decided)
-        every_row = (decided, np.ones_like(is_known), with_absent_classes(kind, classes, scores, thresholds))
-        measured = [every_row, (others, *measured[0][1:])]
+        every_row = np.ones_like(is_known), with_absent_classes(kind, classes, scores, thresholds)
+        of_known = replace(split, of_predictions=others), *measured[0][1:]
+        measured = [(replace(split, of_predictions=decided, own=None), *every_row), of_known]
     computed: list[Metric] = []
-    for names, rows, predictions in measured:
-        own = replace(split, of_predictions=names, clusters={"predictions": clusters[rows]})
-        computed += metrics_of_outputs([Outputs(kind, predictions)], own, resampling)
-    return sorted(computed, key=lambda metric: split.of_predictions.index(metric.name))
+    for of_rows, rows, predictions in measured:
+        clustered = replace(of_rows, clusters=dict.fromkeys(("predictions", "own"), clusters[rows]))
+        computed += metrics_of_outputs([Outputs(kind, predictions)], clustered, resampling)
+    places = {name: place for place, name in enumerate(split.of_predictions)}
+    return sorted(computed, key=lambda metric: places.get(metric.name, len(places)))
 
 
 def with_absent_classes(kind: str, classes: Array, scores: Array, thresholds: Sequence[float] | None) -> Predictions:

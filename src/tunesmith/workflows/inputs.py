@@ -46,6 +46,7 @@ def named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
         **{f"data.also[{i}]": name for i, name in enumerate(data.also)},
         "evaluate.retrieval": evaluate.retrieval,
         "evaluate.general": evaluate.general,
+        "evaluate.function": None if evaluate.function is None else evaluate.function.rpartition(":")[0],
         "evaluate.answers.function": None if function is None else function.rpartition(":")[0],
         "sft.chat_template": recipe.sft.chat_template,
     }

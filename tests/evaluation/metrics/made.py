@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
@@ -21,7 +23,7 @@ def single(n: int, n_classes: int, seed: int, skill: float = 2.0, digits: int | 
     if digits is not None:
         scores = np.round(scores, digits) + 1e-3
         scores /= scores.sum(axis=1, keepdims=True)
-    return from_scores(SINGLE, labels, scores, row_ids=np.arange(n))
+    return replace(from_scores(SINGLE, labels, scores, row_ids=np.arange(n)), positive=1)
 
 
 def multi(n: int, n_labels: int, seed: int, digits: int = 2) -> Predictions:

@@ -71,7 +71,7 @@ def test_swapping_the_systems_mirrors_the_verdict(kind: str, seed: int) -> None:
     noisy = np.random.default_rng(seed).permutation(120)[:50]
     scores = ours.scores.copy()
     scores[noisy] = scores[np.roll(noisy, 1)]
-    other = from_scores(kind, ours.labels, scores, row_ids=ours.row_ids)
+    other = replace(from_scores(kind, ours.labels, scores, row_ids=ours.row_ids), positive=ours.positive)
     names = list(TABLE[kind])
     there = verdicts(names, [ours], [other], "b", "test", Resampling(400))
     back = verdicts(names, [other], [ours], "a", "test", Resampling(400))

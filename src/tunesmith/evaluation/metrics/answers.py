@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import string
@@ -22,7 +21,7 @@ import numpy as np
 from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.recipe.files import locate
+from tunesmith.evaluation.metrics.function_file import load_function
 
 SHORT_WORDS = 5
 """References of at most so many words (median) get exact match as the primary metric."""
@@ -222,24 +221,7 @@ def same_value(first: object, second: object) -> bool:
 
 def answer_function(reference: str, base: Path) -> UserFunction:
     """Loads the function ``file.py:name`` by running the file, which is looked up as every file of a recipe (``locate``)."""
-    path, _, name = reference.rpartition(":")
-    file = locate(path, base)
-    if not path.endswith(".py") or not name:
-        raise RecipeError.one(FUNCTION_KEY, f"{reference!r} names no function.", KINDS)
-    if not file.is_file():
-        raise RecipeError.one(FUNCTION_KEY, f"there is no file {file}.", KINDS)
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise RecipeError.one(FUNCTION_KEY, f"{file} cannot be read as Python.", KINDS)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise RecipeError.one(FUNCTION_KEY, f"{file} fails: {type(error).__name__}: {error}.") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise RecipeError.one(FUNCTION_KEY, f"{file} has no function {name}.", KINDS)
-    return function  # type: ignore[no-any-return]
+    return load_function(reference, base, FUNCTION_KEY, KINDS)
 
 
 def call_function(function: UserFunction, answer: str, reference: str, row: Row, row_id: int) -> float:

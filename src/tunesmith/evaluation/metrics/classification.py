@@ -39,6 +39,26 @@ def macro_f1(predictions: Predictions) -> Statistic:
     return statistic
 
 
+def f1(predictions: Predictions) -> Statistic:
+    """F1 of the positive class, in [0, 1]; NaN without one, or if it is no row's label and no decision."""
+    if predictions.positive is None:
+        return lambda weights: np.full(len(weights), np.nan)
+    actual, predicted = predictions.labels == predictions.positive, predictions.decisions == predictions.positive
+    sums = np.stack([actual & predicted, actual, predicted], axis=1).astype(np.float64)
+
+    def statistic(weights: Values) -> Values:
+        hits, n_actual, n_predicted = (weights @ sums).T
+        return _ratio(2 * hits, n_actual + n_predicted)
+
+    return statistic
+
+
+def accuracy_f1(predictions: Predictions) -> Statistic:
+    """Mean of accuracy and F1 of the positive class: GLUE's score of MRPC and QQP (Wang et al. 2018, section 3.2)."""
+    of_rows, of_class = accuracy(predictions), f1(predictions)
+    return lambda weights: (of_rows(weights) + of_class(weights)) / 2
+
+
 def micro_f1(predictions: Predictions) -> Statistic:
     """F1 of all decisions pooled; for a single label it equals accuracy. NaN without any positive."""
     sums = _class_sums(predictions)

@@ -6,7 +6,7 @@ these terms the intervals hold in 6 to 80 of 100 (``benchmarks/interval_coverage
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import effective_number
 
 Z = 1.96
+RARE_ROWS = 10
+"""Rows of a class up to which the outcomes that were not drawn are part of a function's interval."""
 MIN_ERRORS = 3
 """Effective number of squared errors below which there is no interval; normal errors have a third of the rows."""
 NORMAL_KURTOSIS = 3.0
@@ -53,6 +55,20 @@ def of_mean_f1(predictions: Predictions) -> FewRows:
         return FewRows()
     hidden = np.where((f1 > 0) & (f1 < 1), 0.0, unseen) / len(f1)
     return FewRows(float(((hidden / Z) ** 2).sum()))
+
+
+def of_f1(predictions: Predictions) -> FewRows:
+    """Adds to the F1 of the positive class the variance that its rows cannot show where it is 0 or 1."""
+    scores, unseen = class_f1(predictions)
+    positive = predictions.positive
+    if positive is None or positive >= len(scores) or 0 < scores[positive] < 1:
+        return FewRows()
+    return FewRows(float((unseen[positive] / Z) ** 2))
+
+
+def of_accuracy_f1(predictions: Predictions) -> FewRows:
+    """Adds a quarter of the variance of F1, which is half of the mean."""
+    return FewRows(of_f1(predictions).variance / 4)
 
 
 def of_correlation(predictions: Predictions) -> FewRows:
@@ -111,6 +127,12 @@ def of_pearson(predictions: Predictions) -> FewRows:
     return replace(few, variance=((1 - r**2) * unseen / (2 * max(abs(r), 0.5)) / Z) ** 2)
 
 
+def of_mean_correlation(predictions: Predictions) -> FewRows:
+    """Widens the interval of the mean of Pearson and Spearman by a quarter of Pearson's variance, which is half of the mean."""
+    few = of_pearson(predictions)
+    return replace(few, variance=few.variance / 4)
+
+
 def unseen_squares(predictions: Predictions) -> tuple[FewRows, float]:
     """Counts the squared errors effectively, and bounds what rows that were not drawn add to their mean, as a share of it."""
     squares = (predictions.scores - predictions.labels) ** 2
@@ -124,6 +146,38 @@ def unseen_squares(predictions: Predictions) -> tuple[FewRows, float]:
         return FewRows(reason=reason), 0.0
     tail = min(MOST_TAIL, n / n_units / NORMAL_KURTOSIS)
     return FewRows(n_units=n_units), float(tail * Z**2 / (n + Z**2) * squares.max() / squares.mean())
+
+
+def rare_variants(predictions: Predictions) -> Iterator[tuple[Predictions, float]]:
+    """Yields predictions in which the rows of one rare class have the other outcome, for metrics that are unknown functions.
+
+    A class of at most ``RARE_ROWS`` rows that are all right, or all wrong, has the same share of right rows in every resample.
+    One that has no row but is predicted is given the rows for which it is. The second value is the share of other rows, of those
+    of the class, that may have the other outcome: the upper end of Wilson's interval at 0.
+    """
+    labels, decisions = predictions.labels, predictions.decisions
+    n_classes = predictions.scores.shape[1]
+    counts = np.bincount(decisions, minlength=n_classes)
+    for k in range(n_classes):
+        rows = np.flatnonzero(labels == k)
+        n_right = int((decisions[rows] == k).sum())
+        if len(rows) > RARE_ROWS or (0 < n_right < len(rows)) or not (len(rows) or counts[k]):
+            continue
+        unseen = Z**2 / (len(rows) + Z**2)
+        if not len(rows):
+            yield replace(predictions, labels=np.where(decisions == k, k, labels)), unseen
+            continue
+        others = np.where(np.arange(n_classes) == k, -1, counts)
+        yield with_decision(predictions, rows, int(others.argmax()) if n_right else k), unseen
+
+
+def with_decision(predictions: Predictions, rows: Array, k: int) -> Predictions:
+    """Returns predictions that decide for class ``k`` in these rows, with the probabilities of both classes exchanged."""
+    scores, decisions = predictions.scores.copy(), predictions.decisions.copy()
+    was = decisions[rows]
+    scores[rows, was], scores[rows, k] = predictions.scores[rows, k], predictions.scores[rows, was]
+    decisions[rows] = k
+    return replace(predictions, scores=scores, decisions=decisions)
 
 
 def class_f1(predictions: Predictions) -> tuple[Array, Array]:

@@ -24,12 +24,14 @@ class Predictions:
         scores: (N, K) probabilities in [0, 1] (rows sum to 1 unless multi-label); (N,) for a regression.
         decisions: (N,) class ids or (N, K) of 0 and 1, after any threshold; the scores themselves for a regression.
         row_ids: (N,) position of each row in its source; None to compare rows by position.
+        positive: the class id that ``f1`` counts as positive; None: ``f1`` is undefined.
     """
 
     labels: Array
     scores: Array
     decisions: Array
     row_ids: Array | None = None
+    positive: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +39,7 @@ class Predictions:
     def take(self, positions: Array) -> Predictions:
         """Returns the rows at those positions, in that order."""
         ids = None if self.row_ids is None else self.row_ids[positions]
-        return Predictions(self.labels[positions], self.scores[positions], self.decisions[positions], ids)
+        return Predictions(self.labels[positions], self.scores[positions], self.decisions[positions], ids, self.positive)
 
     def decided(self, problem_type: str, thresholds: Sequence[float] | Array | None) -> Predictions:
         """Returns the same rows and scores with the decisions of those thresholds."""
@@ -115,4 +117,5 @@ def concatenate(first: Predictions, second: Predictions) -> Predictions:
         np.concatenate([first.labels, second.labels]),
         np.concatenate([first.scores, second.scores]),
         np.concatenate([first.decisions, second.decisions]),
+        positive=first.positive,
     )

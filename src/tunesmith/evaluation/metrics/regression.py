@@ -37,6 +37,12 @@ def spearman(predictions: Predictions) -> Statistic:
     return statistic
 
 
+def pearson_spearman(predictions: Predictions) -> Statistic:
+    """Mean of both correlations: GLUE's score of STS-B (Wang et al. 2018, section 3.2); NaN if one of them is undefined."""
+    linear, of_ranks = pearson(predictions), spearman(predictions)
+    return lambda weights: (linear(weights) + of_ranks(weights)) / 2
+
+
 def rmse(predictions: Predictions) -> Statistic:
     """Root of the mean squared error, in the unit of the label."""
     squares = (predictions.scores - predictions.labels) ** 2

@@ -58,6 +58,8 @@ _ONE_CLASS = "no class has both positive and negative rows here"
 _NO_POSITIVE = "no label occurs here and none is predicted"
 _CONSTANT = "the labels or the scores are all the same"
 
+_NO_POSITIVE_ROW = "no positive class is named, or no row has it and it is never predicted"
+
 _SCORED = {
     "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
     "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
@@ -72,6 +74,8 @@ TABLE: Mapping[str, Mapping[str, MetricKind]] = {
         "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", few_rows=few.of_mean_f1),
         "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
         "mcc": MetricKind(c.mcc, True, "decisions", "correlation", few_rows=few.of_correlation),
+        "f1": MetricKind(c.f1, True, "decisions", "bca", _NO_POSITIVE_ROW, few_rows=few.of_f1),
+        "accuracy_f1": MetricKind(c.accuracy_f1, True, "decisions", "bca", _NO_POSITIVE_ROW, few_rows=few.of_accuracy_f1),
         **_SCORED,
     },
     MULTI: {
@@ -88,6 +92,9 @@ TABLE: Mapping[str, Mapping[str, MetricKind]] = {
     REGRESSION: {
         "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT, few_rows=few.of_pearson),
         "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
+        "pearson_spearman": MetricKind(
+            r.pearson_spearman, True, "ranks", "correlation", _CONSTANT, few_rows=few.of_mean_correlation
+        ),
         "rmse": MetricKind(r.rmse, False, "scores", "positive", few_rows=few.of_rmse),
         "mae": MetricKind(r.mae, False, "scores", "positive"),
         "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same", few_rows=few.of_r2),

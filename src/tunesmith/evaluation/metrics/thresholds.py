@@ -17,8 +17,8 @@ from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.predictions import Predictions, infer_problem_type
-from tunesmith.evaluation.metrics.table import metric_kind, metric_value
-from tunesmith.recipe.metric_names import metric_title
+from tunesmith.evaluation.metrics.table import TABLE, metric_kind, metric_value
+from tunesmith.recipe.metric_names import BINARY_METRICS, metric_title
 
 DEFAULT = 0.5
 RESAMPLES = 50
@@ -71,12 +71,14 @@ def tune(predictions: Predictions, metric: str, seed: int = 0) -> Thresholds | N
         predictions: of the validation rows; their decisions are ignored.
     """
     problem_type = infer_problem_type(predictions)
+    if metric not in TABLE[problem_type]:
+        return None
     tunable = problem_type == MULTI or (problem_type == SINGLE and predictions.scores.shape[1] == 2)
     if not tunable or not metric_kind(problem_type, metric).of_decisions or len(predictions) < 2:
         return None
     rng = np.random.default_rng(seed)
     if problem_type == SINGLE:
-        values = [_bagged_cut(_binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True), rng)]
+        values = [_bagged_cut(_of_two_classes(predictions, metric), rng)]
     elif metric in ("macro_f1", "mcc"):
         values = []
         for positive, scores in zip(predictions.labels.T == 1, predictions.scores.T, strict=True):
@@ -144,6 +146,24 @@ def _binary(positive: Array, scores: Array, metric: str, *, both_classes: bool) 
     return _Sweep(_cuts(points), objective, len(scores))
 
 
+def _of_two_classes(predictions: Predictions, metric: str) -> _Sweep:
+    """A metric of two classes; the F1 of class 0 is that of class 1 with the rows counted from the other side."""
+    of_first = metric in BINARY_METRICS and predictions.positive == 0
+    sweep = _binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=metric not in BINARY_METRICS)
+    if not of_first:
+        return sweep
+    positive, scores = predictions.labels == 1, predictions.scores[:, 1]
+    accuracy = _binary(positive, scores, "accuracy", both_classes=True).objective
+    of_both = _binary(positive, scores, "macro_f1", both_classes=True).objective
+    of_class_1 = _binary(positive, scores, "f1", both_classes=False).objective
+
+    def objective(weights: Values) -> Values:
+        of_class_0 = 2 * of_both(weights) - of_class_1(weights)
+        return of_class_0 if metric == "f1" else (of_class_0 + accuracy(weights)) / 2
+
+    return _Sweep(sweep.cuts, objective, sweep.n)
+
+
 def _pooled(predictions: Predictions) -> _Sweep:
     """Micro F1 with one threshold for all labels."""
     n, n_labels = predictions.scores.shape
@@ -178,6 +198,9 @@ def _metric_from_counts(
     metric: str, hits: Values, decided: Values, actual: Values, total: Values, *, both_classes: bool
 ) -> Values:
     """Returns a binary metric from its counts; F1 of the positive class, or the mean F1 of both classes."""
+    if metric == "accuracy_f1":
+        parts = (_metric_from_counts(part, hits, decided, actual, total, both_classes=False) for part in ("accuracy", "f1"))
+        return np.asarray(sum(parts) / 2)
     if metric in ("accuracy", "micro_f1"):
         return np.asarray((total - actual - decided + 2 * hits) / total)
     if metric == "mcc":

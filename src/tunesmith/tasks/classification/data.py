@@ -10,19 +10,28 @@ from typing import Any
 from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.split import at_most
+from tunesmith.evaluation.metrics.own_function import OwnFunction
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import columns, files, labels, read_as, sizes
+from tunesmith.preflight.static import columns, files, labels, own_metrics, read_as, sizes
 from tunesmith.recipe.resolved import with_defaults
+from tunesmith.tasks.classification.own_metrics import load_own_function, positive_class
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.logits_size import logits_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTaskData(TaskData):
-    """The splits of a recipe, the base model's files, and the findings about the rows."""
+    """The splits of a recipe, the base model's files, and the findings about the rows.
+
+    Attributes:
+        positive: the class id that F1 counts as positive; None if it is not computed.
+        function: the user's function of metrics; None without one.
+    """
 
     splits: LabelledData
+    positive: int | None = None
+    function: OwnFunction | None = None
 
     @property
     def logged_bytes(self) -> int:
@@ -41,7 +50,15 @@ def read(request: Request) -> LabelledTaskData:
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(splits.train))
     held = control_tokens(splits.named().values(), special_tokens(source))
-    return LabelledTaskData(recipe=recipe, source=source, base=base, findings=(*splits.findings, *held), splits=splits)
+    return LabelledTaskData(
+        recipe=recipe,
+        source=source,
+        base=base,
+        findings=(*splits.findings, *held),
+        splits=splits,
+        positive=positive_class(recipe, splits.labels),
+        function=load_own_function(recipe, base, splits),
+    )
 
 
 def subsample(splits: LabelledData, max_rows: int | None) -> LabelledData:
@@ -58,6 +75,7 @@ def check_rows(data: LabelledTaskData) -> Iterator[CheckLine]:
     yield columns(data.splits)
     yield labels(data.splits)
     yield sizes(data.splits)
+    yield from own_metrics(data.function)
 
 
 READING = TaskReading(read, check_rows)

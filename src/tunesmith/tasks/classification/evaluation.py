@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import SINGLE
@@ -15,13 +16,15 @@ from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.thresholds import tune
-from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics, predictions_of
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.tasks import baseline_names, task_settings
+from tunesmith.recipe.metric_roles import is_higher_better, reported_metrics
+from tunesmith.recipe.tasks import baseline_names
 from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.classification.own_metrics import measured_rows
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
@@ -32,16 +35,23 @@ if TYPE_CHECKING:
 
 
 def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
-    """Returns the metrics of one split: all of the task; verdicts on the selection metric and on accuracy."""
-    of_task = task_settings(session.data.recipe).metrics
-    also = ["accuracy"] if session.tokens.labels.problem_type == SINGLE else []
-    return SplitMetrics(split, of_task, tuple(dict.fromkeys([session.metric, *also])), session.metric)
+    """Returns the metrics of one split: all of the task and those named; verdicts on the leading one and on accuracy."""
+    data, labels = session.data, session.tokens.labels
+    of_task, function = reported_metrics(data.recipe), data.function
+    also = ["accuracy"] if labels.problem_type == SINGLE else []
+    compared = tuple(name for name in dict.fromkeys([session.metric, *also]) if name in of_task)
+    of_split = SplitMetrics(split, of_task, compared, session.metric, positive=data.positive)
+    if function is None:
+        return of_split
+    leading = session.metric if session.metric in function.names else function.names[0]
+    rows = data.splits.named()[split]
+    return replace(of_split, own=partial(measured_rows, function, rows, labels), own_verdict=leading)
 
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
     """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, or else validation."""
     splits = [
-        replace(split_metrics(session, rows.split), clusters={"predictions": example_clusters(rows)})
+        replace(split_metrics(session, rows.split), clusters=dict.fromkeys(("predictions", "own"), example_clusters(rows)))
         for rows in evaluation_rows(session)
     ]
     return [*(replace(split, has_verdicts=False) for split in splits[:-1]), *splits[-1:]]
@@ -119,7 +129,7 @@ def embed_on_fast_path(rows: Examples, body: torch.nn.Module, session: LabelledS
 
 
 def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
-    """Chooses thresholds on validation for the selection metric, if it depends on decisions, and decides anew with them.
+    """Chooses thresholds on validation for the leading metric, if it depends on decisions, and decides anew with them.
 
     With several seeds the thresholds of the best one are used, whose model is saved. Baselines get their own.
     """
@@ -128,11 +138,14 @@ def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOut
     usual = Decisions(tuple(seeds), tuple(systems))
     if not recipe.evaluate.tune_threshold:
         return usual
-    best = best_seed(seeds, metric)
-    validation = best.outputs["validation"].predictions
+    best = best_seed(seeds, higher_is_better=is_higher_better(recipe, session.checkpoint_metric))
+    validation = next(iter(predictions_of([best.outputs["validation"]], session.data.positive)), None)
     tuned = None if validation is None else tune(validation, metric, recipe.train.seed)
     if tuned is None:
-        return usual
+        function = session.data.function
+        is_own = function is not None and metric in function.names and session.tokens.labels.n == 2
+        note = f"thresholds were not tuned for {metric}: its dependence on them is unknown; 0.5 is used"
+        return replace(usual, notes=(note,)) if is_own else usual
     if "test" not in best.outputs:
         return replace(
             usual, notes=("thresholds were not tuned: without test rows, they would be evaluated on the rows that selected them",)
@@ -142,7 +155,7 @@ def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOut
         replace(seed, outputs={split: with_thresholds(of_split, thresholds) for split, of_split in seed.outputs.items()})
         for seed in seeds
     )
-    own = tuple(tuned_baseline(system, metric, recipe.train.seed) for system in systems)
+    own = tuple(tuned_baseline(system, metric, recipe.train.seed, session.data.positive) for system in systems)
     return Decisions(results, own, thresholds, (tuned.note,))
 
 
@@ -152,10 +165,11 @@ def with_thresholds(outputs: Outputs, thresholds: Sequence[float] | None) -> Out
     return replace(outputs, predictions=outputs.predictions.decided(outputs.problem_type, thresholds))
 
 
-def tuned_baseline(system: BaselineOutputs, metric: str, seed: int) -> BaselineOutputs:
+def tuned_baseline(system: BaselineOutputs, metric: str, seed: int, positive: int | None = None) -> BaselineOutputs:
     """Returns a baseline decided with thresholds tuned on its own validation predictions, as the run's are."""
-    validation = system.outputs.get("validation")
-    tuned = None if validation is None or validation.predictions is None else tune(validation.predictions, metric, seed)
+    outputs = [system.outputs["validation"]] if "validation" in system.outputs else []
+    validation = next(iter(predictions_of(outputs, positive)), None)
+    tuned = None if validation is None else tune(validation, metric, seed)
     if tuned is None:
         return system
     return replace(system, outputs={split: with_thresholds(of_split, tuned.values) for split, of_split in system.outputs.items()})

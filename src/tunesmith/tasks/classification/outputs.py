@@ -154,7 +154,9 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
 
 def data_record(session: LabelledSession) -> dict[str, Any]:
     """Returns the data record of result.json."""
-    return labelled.data_record(session.data.splits)
+    positive, labels = session.data.positive, session.data.splits.labels
+    named = {} if positive is None else {"positive_class": labels.names[positive]}
+    return labelled.data_record(session.data.splits) | named
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:

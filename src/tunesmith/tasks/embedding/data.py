@@ -16,17 +16,20 @@ from tunesmith.data.pairs.pair_classes import same_class
 from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows, teacher_margins
 from tunesmith.data.split import at_most
-from tunesmith.errors import Problem, RecipeError
+from tunesmith.errors import InputError, Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import TEACHER, EmbeddingTest, RowsTest, SearchTest, pair_labels, rows_test
+from tunesmith.evaluation.metrics.own_function import OwnFunction
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
-from tunesmith.recipe.metric_names import is_search_metric
+from tunesmith.preflight.static import evaluated_on, not_used, own_metrics, read_as, require_validation
+from tunesmith.recipe.metric_names import LOSS, is_search_metric, split_dimension
+from tunesmith.recipe.metric_roles import METRIC, named_metrics
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.results import Finding
+from tunesmith.tasks.embedding.own_metrics import check_evaluators, load_own_function, own_names
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage
 
@@ -44,7 +47,8 @@ class EmbeddingTaskData(TaskData):
         choice: the loss of the training rows.
         also: the losses of the files of ``data.also``, if each has its own.
         tests: split -> test of the embeddings, the main split last.
-        metric: the selection metric, of validation.
+        metric: the metric of validation that leads there, and by default selects the checkpoint.
+        function: the user's function of metrics; None without one.
         max_rows: see ``tasks.task.Request``.
     """
 
@@ -53,6 +57,7 @@ class EmbeddingTaskData(TaskData):
     also: tuple[LossChoice, ...]
     tests: Mapping[str, EmbeddingTest]
     metric: str
+    function: OwnFunction | None = None
     max_rows: int | None = None
 
 
@@ -85,7 +90,7 @@ def read(request: Request) -> EmbeddingTaskData:
     choice = choose_loss(rows.train, recipe.embedding)
     check_scores(rows.train, choice.name)
     tests = make_tests(rows, recipe, corpora)
-    metric = selection_metric(recipe, tests)
+    function, metric = own_function_and_leading_metric(recipe, base, rows, tests)
     also = tuple(choose_loss(part, own_section(recipe, part)) for part in rows.also)
     for part, own in zip(rows.also, also, strict=True):
         check_scores(part, own.name)
@@ -99,6 +104,7 @@ def read(request: Request) -> EmbeddingTaskData:
         also=also,
         tests=tests,
         metric=metric,
+        function=function,
         max_rows=request.max_rows,
     )
 
@@ -145,21 +151,52 @@ def make_tests(data: EmbeddingData, recipe: Recipe, corpora: Mapping[str, Corpus
     for rows in evaluated(data):
         tests[rows.split] = rows_test(rows, data.named_classes, corpora[rows.split], recipe.train.seed)
     if data.retrieval is not None:
-        requested = recipe.evaluate.metric
+        requested = None if recipe.evaluate.metric is None else split_dimension(recipe.evaluate.metric)[0]
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
         names = (requested, *DEFAULT) if is_new and requested is not None else DEFAULT
         tests[RETRIEVAL] = SearchTest(RETRIEVAL, data.retrieval, names)
-    return dict(sorted(tests.items(), key=lambda item: (item[0] != "validation", recipe.evaluate.metric in item[1].metrics)))
+    leading = split_dimension(recipe.evaluate.metric or "")[0]
+    return dict(sorted(tests.items(), key=lambda item: (item[0] != "validation", leading in item[1].metrics)))
 
 
-def selection_metric(recipe: Recipe, tests: Mapping[str, EmbeddingTest]) -> str:
-    """Returns the metric of validation that selects the checkpoint. Raises RecipeError for one that no test has."""
+def own_function_and_leading_metric(
+    recipe: Recipe, base: Path, rows: EmbeddingData, tests: Mapping[str, EmbeddingTest]
+) -> tuple[OwnFunction | None, str]:
+    """Loads the user's function, checks the evaluators and every named metric, and returns the leading one of validation."""
+    check_evaluators(recipe, tests)
+    function = load_own_function(recipe, base, tests)
+    check_roles(recipe, tests["validation"], own_names(recipe, function), has_loss=has_loss(rows))
+    return function, leading_metric(recipe, tests, function)
+
+
+def has_loss(rows: EmbeddingData) -> bool:
+    """Returns whether the training loss can be computed on validation: its rows have the format and the classes of train."""
+    train, validation = rows.train, rows.validation
+    is_same = validation is not None and validation.format.kind == train.format.kind
+    return is_same and validation is not None and set(train.classes) >= set(validation.classes)
+
+
+def leading_metric(recipe: Recipe, tests: Mapping[str, EmbeddingTest], function: OwnFunction | None) -> str:
+    """Returns the metric of validation that leads there. Raises RecipeError for one that no test has."""
     requested, here = recipe.evaluate.metric, tests["validation"].metrics
+    if requested is None or requested in own_names(recipe, function):
+        return requested or here[0]
     names = list(dict.fromkeys(name for test in tests.values() for name in test.metrics))
-    if requested is not None and requested not in names:
-        message = f"these rows are not measured by {requested}."
-        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(names)}.")
-    return requested if requested in here and requested is not None else here[0]
+    if split_dimension(requested)[0] not in names:
+        raise not_measured("evaluate.metric", requested, names)
+    return requested if split_dimension(requested)[0] in here else here[0]
+
+
+def check_roles(recipe: Recipe, validation: EmbeddingTest, own: Sequence[str], *, has_loss: bool) -> None:
+    """Raises RecipeError if validation is not measured by the metric that selects the checkpoint or stops the training."""
+    names = [*validation.metrics, *own, *([LOSS] if has_loss else [])]
+    for key, name in named_metrics(recipe).items():
+        if key != METRIC and split_dimension(name)[0] not in names:
+            raise not_measured(".".join(key), name, names)
+
+
+def not_measured(key: str, name: str, names: Sequence[str]) -> InputError:
+    return RecipeError.one(key, f"these rows are not measured by {name}.", f"They are measured by: {', '.join(names)}.")
 
 
 def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
@@ -195,6 +232,7 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     for rows, own in zip(data.rows.also, data.also, strict=True):
         yield CheckLine(f"loss of {rows.source}", f"{own.name} on {plural(len(rows), 'row')}; batches by {own.sampler}")
     yield evaluation_rows(data)
+    yield from own_metrics(data.function)
 
 
 def teacher_lines(data: EmbeddingTaskData) -> Iterator[CheckLine]:

@@ -38,7 +38,6 @@ from tunesmith.evaluation.outputs import (
     BaselineOutputs,
     Outputs,
     SplitMetrics,
-    at_dimension,
     baseline_result,
     metrics_of_outputs,
     verdicts_of_outputs,
@@ -48,9 +47,11 @@ from tunesmith.evaluation.search import SEARCHES
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
+from tunesmith.recipe.metric_names import at_dimension, split_dimension
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Alarm, Baseline, Finding, Metric, RunResult, Verdict
 from tunesmith.run_folder import RESULT
+from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, score_range_of
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.alarms import ceiling_alarm
@@ -94,6 +95,7 @@ class EvaluationPlan:
         task: name in the result.
         about: the data record of the result.
         notes: messages for the user.
+        own: the evaluators and the function of the run's recipe; None without any.
     """
 
     target: str
@@ -107,6 +109,7 @@ class EvaluationPlan:
     task: str
     about: Mapping[str, Any]
     notes: Sequence[str]
+    own: OwnMetrics | None = None
 
 
 def evaluate_retrieval(
@@ -123,16 +126,15 @@ def evaluate_retrieval(
         split: split of the judgements; default: test.
         against: other models, each with a verdict on the same queries.
         dimensions: sizes that embeddings are also truncated to (Matryoshka), each with a verdict against the whole.
-        metrics: names of ``evaluation.metrics.retrieval``; verdicts are given on the first.
+        metrics: names of ``evaluation.metrics.retrieval``; verdicts are given on the first. ``ndcg@10 dim=64`` is that of
+            embeddings truncated to 64.
         rerank: a run of a reranker, which reorders the best ``top_k`` documents; the model alone is then a baseline.
         max_length: limit of the tokens of a text; default: each model's own.
 
-    Returns:
-        Metrics with intervals over queries, and verdicts on the first. ``ndcg@10 dim=64`` is that of embeddings truncated to 64.
-
-    Raises:
+    Returns metrics with intervals over queries, and verdicts on the first. Raises:
         InputError: the folder or a model cannot be used, or the model lacks a dimension or a metric.
     """
+    metrics, dimensions = apart(metrics, dimensions)
     check_metrics(metrics)
     check_baselines(baselines)
     started, clock = time.perf_counter(), Clock(listener, {})
@@ -158,6 +160,13 @@ def evaluate_retrieval(
         notes=[f"{note}." for note in data.notes],
     )
     return with_look(evaluate_plan(plan, clock, started), folder, target, rerank)
+
+
+def apart(metrics: Sequence[str], dimensions: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Returns the metrics without their dimensions, and all dimensions: ``ndcg@10 dim=64`` is ``ndcg@10``, at 64 too."""
+    named = [split_dimension(name) for name in metrics]
+    sizes = [*dimensions, *(size for _, size in named if size is not None)]
+    return list(dict.fromkeys(name for name, _ in named)), list(dict.fromkeys(sizes))
 
 
 def reranked(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
@@ -206,21 +215,20 @@ def evaluate_similarity(
         same: the label of pairs with the same meaning, if the data do not say it: numbers of more than two classes do not.
         mine: mine paraphrases among all texts of the pairs.
         corpus: a file of further texts that the second texts of positive pairs are searched among.
-        against, dimensions, max_length: see ``evaluate_retrieval``.
-
-    Raises:
-        InputError: the rows or a model cannot be used.
+        against, dimensions, max_length: see ``evaluate_retrieval``. Raises InputError if the rows or a model cannot be used.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table, _ = divide_text_lists(read_evaluated(data, listener))
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
-        rows = usable_rows(table, row_format, SPLIT, group=group_of_run(target, table, listener))
+        scale, group = score_range_of(target), group_of_run(target, table, listener)
+        rows = usable_rows(table, row_format, SPLIT, score_range=scale, group=group)
         test = similarity_test(rows, named_classes(target, same), mine, corpus, listener, seed)
-    drawn = test.triplets if isinstance(test, RowsTest) else None
+    drawn, (own, left_out) = (test.triplets if isinstance(test, RowsTest) else None), own_metrics_of_run(target, test)
     plan = EvaluationPlan(
         target=str(target),
+        own=own,
         test=test,
         plain_test=test,
         against=against,
@@ -234,6 +242,7 @@ def evaluate_similarity(
             *(f"{rows.source}: {text}" for text in filter(None, [note])),
             *(f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()),
             *([f"triplet accuracy: {drawn.summary()}."] if drawn is not None and drawn.n_left_out else []),
+            *left_out,
         ],
     )
     return with_look(evaluate_plan(plan, clock, started), data, target)
@@ -277,13 +286,14 @@ def similarity_test(
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:
     """Evaluates a model, the others and the lexical baselines on one test; returns the metrics and verdicts as a result."""
-    ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock)
-    others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock) for other in plan.against]
+    ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock, plan.own)
+    others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock, plan.own) for other in plan.against]
     with clock.phase("baselines"):
         for name in plan.baselines:
             begun, search = time.perf_counter(), plan.plain_test.lexical_baselines()[name]
             others.append(EvaluatedSystem(name, search(), time.perf_counter() - begun))
     metrics, split = clustered_metrics(plan.test), plan.test.split
+    metrics = metrics if plan.own is None else plan.own.added(metrics, plan.test)
     with clock.phase("verdict"):
         values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
         beside = tuple(baseline_result(other.as_baseline(split), [metrics], plan.resampling) for other in others)
@@ -315,7 +325,12 @@ def solved(split: SplitMetrics, values: Sequence[Metric], baselines: Sequence[Ba
 
 
 def evaluate_model(
-    name: str, test: EmbeddingTest, dimensions: Sequence[int], max_length: int | None, clock: Clock
+    name: str,
+    test: EmbeddingTest,
+    dimensions: Sequence[int],
+    max_length: int | None,
+    clock: Clock,
+    own: OwnMetrics | None = None,
 ) -> EvaluatedSystem:
     """Computes the outputs of a model, also with truncated embeddings."""
     from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
@@ -328,6 +343,7 @@ def evaluate_model(
         vectors = test.vectors(encoder, lambda done: clock.listener(Event("step", "embeddings", done, test.n_texts)))
     with clock.phase("answers"):
         outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
+        outputs = outputs if own is None else own.measured(outputs, test, vectors, encoder)
     seconds = time.perf_counter() - started
     return EvaluatedSystem(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
 

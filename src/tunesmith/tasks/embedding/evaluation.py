@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, clustered_metrics, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.progress import Listener
+from tunesmith.recipe.metric_names import split_dimension
 from tunesmith.recipe.tasks import baseline_names
 from tunesmith.results import Alarm
 from tunesmith.tasks.embedding.model import EmbeddingSession
+from tunesmith.tasks.embedding.own_metrics import OwnMetrics, with_own_metrics
 from tunesmith.tasks.task import Baselines, Evaluation
 
 UNTUNED = "untuned"
@@ -27,13 +28,16 @@ def test_outputs(session: EmbeddingSession, test: EmbeddingTest, encoder: Senten
     """Computes the outputs of whole embeddings and of those truncated to the Matryoshka dimensions."""
     vectors = test.vectors(encoder)
     sizes = [size for size in session.data.recipe.embedding.matryoshka_dimensions if size < vectors[0].shape[1]]
-    return replace(truncated_outputs(test, vectors, sizes, encoder.similarity), embeddings=tuple(vectors))
+    outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
+    return OwnMetrics(session.data.recipe, session.data.function).measured(outputs, test, vectors, encoder)
 
 
 def metrics(session: EmbeddingSession) -> list[SplitMetrics]:
     """Returns the metrics of every test."""
-    requested = session.data.recipe.evaluate.metric
-    return [clustered_metrics(test, requested) for test in session.data.tests.values()]
+    recipe, function = session.data.recipe, session.data.function
+    requested = None if recipe.evaluate.metric is None else split_dimension(recipe.evaluate.metric)[0]
+    tests = session.data.tests.values()
+    return [with_own_metrics(clustered_metrics(test, requested), test, recipe, function) for test in tests]
 
 
 def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:

@@ -14,12 +14,13 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.pairs import load as pairs
 from tunesmith.disk import write_text
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest, first_positions
-from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.outputs import Outputs, by_dimension
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.embedding.encoder import load_encoder
 from tunesmith.models.embedding.model import merge_adapter, save_adapter
 from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors, equal_tokens
 from tunesmith.models.source import ModelSource
+from tunesmith.recipe.metric_names import at_dimension
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import ADAPTER, RunFolder
 from tunesmith.tasks.embedding.data import RETRIEVAL
@@ -78,15 +79,21 @@ def prediction_columns(session: EmbeddingSession, split: str, outputs: Outputs) 
     row_ids = list(range(len(texts))) if ids is None else list(ids)
     columns: dict[str, list[Any]] = {"row_id": row_ids, "split": [split] * len(texts)}
     if outputs.predictions is not None:
-        scores = outputs.predictions.scores.reshape(len(outputs.predictions.labels), -1)[:, 0]
-        labels = np.asarray(outputs.predictions.labels, dtype=float).reshape(len(scores), -1)[:, 0]
-        columns |= {"label": labels.tolist(), "score": scores.tolist()}
-    else:
-        columns["score"] = next(iter(outputs.row_scores.values())).tolist()
+        labels = np.asarray(outputs.predictions.labels, dtype=float).reshape(len(outputs.predictions.labels), -1)[:, 0]
+        columns["label"] = labels.tolist()
+    columns |= {at_dimension("score", size): scores_of(cut) for size, cut in by_dimension([outputs])}
     columns["text"] = [text[:TEXT_CHARACTERS] for text in texts]
     if isinstance(test, RowsTest) and len(test.sides) > 1 and test.format.kind != "positive_pair":
         columns["pair"] = [text[:TEXT_CHARACTERS] for text in test.sides[1]]
     return columns
+
+
+def scores_of(seeds: Sequence[Outputs]) -> list[float]:
+    """Returns the score of each row: of its prediction, or its leading metric."""
+    outputs = seeds[0]
+    if outputs.predictions is None:
+        return list(map(float, next(iter(outputs.row_scores.values()))))
+    return list(map(float, outputs.predictions.scores.reshape(len(outputs.predictions.labels), -1)[:, 0]))
 
 
 def texts_of(test: EmbeddingTest) -> tuple[Sequence[str], Sequence[int] | None]:

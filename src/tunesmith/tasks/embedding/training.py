@@ -15,13 +15,15 @@ import torch
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import spread_positions
-from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
+from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test, truncated_outputs
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.models.fast.length_groups import length_groups
 from tunesmith.models.inference import autocast
 from tunesmith.preflight.trial_step import TrialPart
+from tunesmith.recipe.metric_names import split_dimension
 from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, has_own_passes, labels_for, prompts_of
+from tunesmith.tasks.embedding.own_metrics import OwnMetrics, named_evaluators, unchanged_padding
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
@@ -93,10 +95,16 @@ def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:
     labels = labels_for(data, rows, data.choice.name, train.classes) if is_known else None
     part = replace(session.parts[0], rows=rows, labels=labels)
 
+    own = OwnMetrics(data.recipe, data.function)
+    metrics, evaluators = own.added(metrics_of_test(test), test), named_evaluators(data.recipe)
+    named = (split_dimension(name)[1] for name in session.roles)
+    sizes = [size for size in dict.fromkeys(named) if size is not None]
+
     def evaluate(_model: torch.nn.Module) -> dict[str, float]:
-        outputs = test.outputs(test.vectors(session.encoder), session.encoder.dimension)
+        vectors = test.vectors(session.encoder)
+        outputs = own.measured(truncated_outputs(test, vectors, sizes), test, vectors, session.encoder, evaluators)
         loss = mean_loss(session, part) if is_known else math.nan
-        return {"loss": loss, **metric_values(outputs, metrics_of_test(test))}
+        return {"loss": loss, **metric_values(outputs, metrics)}
 
     return evaluate
 
@@ -140,16 +148,9 @@ def sample_texts(rows: EmbeddingRows) -> list[str]:
 
 
 def plain_vectors(encoder: SentenceEncoder, texts: list[str], max_rows: int = SAMPLE_TEXTS) -> Array:
-    """Computes embeddings (N, D) in fp32 with upstream's ``encode``, in batches of at most so many texts.
-
-    A fast tokenizer keeps the padding of its last call and would be saved with it, so padding that was off is switched off.
-    """
-    backend = getattr(encoder.model.tokenizer, "backend_tokenizer", None)
-    padding = None if backend is None else backend.padding
-    vectors = np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
-    if backend is not None and padding is None:
-        backend.no_padding()
-    return vectors
+    """Computes embeddings (N, D) in fp32 with upstream's ``encode``, in batches of at most so many texts."""
+    with unchanged_padding(encoder.model):
+        return np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
 
 
 def sample_outputs(session: EmbeddingSession, max_rows: int) -> Array:

@@ -31,7 +31,8 @@ from tunesmith.models.language.model import Objective, add_tokens, detect_object
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.batches import batches_per_epoch
-from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS, LOSS_METRICS
+from tunesmith.recipe.metric_roles import named_metrics
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.task_rules import sequences
 from tunesmith.recipe.tasks import task_settings
@@ -154,7 +155,7 @@ def make_session(
         model=model,
         fast_path=fast_path,
         rows_per_epoch=len(tokens.packs),
-        metric=selection_metric(recipe, settings),
+        metric=leading_metric(recipe, settings),
         expected_loss=math.log(len(reader.tokenizer)),
         new_weights=loaded.new_weights,
         class_names=tuple(recipe.sft.labels),
@@ -306,14 +307,14 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
     )
 
 
-def selection_metric(recipe: Recipe, settings: GenerationEval) -> str:
-    """Returns the metric of validation that selects the checkpoint. Raises RecipeError for one that these rows lack."""
-    requested = recipe.evaluate.metric or "loss"
+def leading_metric(recipe: Recipe, settings: GenerationEval) -> str:
+    """Returns the metric of validation that leads there. Raises RecipeError for metrics that these rows lack, of any role."""
     names = (*LOSS_METRICS, *settings.metrics, *(LABEL_METRICS if settings.labels else ()))
-    if requested not in names:
-        message = f"these rows are not measured by {requested}."
-        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(names)}.")
-    return requested
+    for key, name in named_metrics(recipe).items():
+        if name not in names:
+            message = f"these rows are not measured by {name}."
+            raise RecipeError.one(".".join(key), message, f"They are measured by: {', '.join(names)}.")
+    return recipe.evaluate.metric or LOSS
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from tunesmith.training.trainers.tokens import CausalTrainer, MaskedTrainer, Tra
 
 SAMPLE_ROWS = 8
 WATCHED_ROWS = 16
-"""Rows whose answers are generated at each evaluation during training, unless they select the checkpoint."""
+"""Rows whose answers are generated at each evaluation during training, unless a metric of them selects or stops."""
 
 
 def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
@@ -84,12 +84,12 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
 def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:
     """Returns a function that computes a model's loss and metrics on validation, with the answers of a few rows.
 
-    No windows slide during training. All answers are generated if they select the checkpoint.
+    No windows slide during training. All answers are generated if a metric of them has a role in the training.
     """
     split, settings = session.splits["validation"], replace(session.generation, stride=None)
     if max_rows is not None:
         split = split.first_rows(max_rows)
-    elif session.metric in LOSS_METRICS and not settings.labels:
+    elif set(session.roles) <= set(LOSS_METRICS) and not settings.labels:
         split = split.with_sample(WATCHED_ROWS)
 
     def evaluate(model: torch.nn.Module) -> dict[str, float]:
