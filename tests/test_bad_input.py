@@ -145,7 +145,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "negative rate": (text("data: {train: train.csv}\ntrain: {learning_rate: -1}\n"), TRAIN, "learning_rate"),
     "no training data": (text("task: classification\n"), TRAIN, "data"),
     "unknown task": (text("task: classify\ndata: {train: train.csv}\n"), TRAIN, "classification"),
-    "unknown metric": (recipe(evaluate={"metric": "f1"}), TRAIN, "macro_f1"),
+    "unknown metric": (recipe(evaluate={"metric": "macro-f"}), TRAIN, "macro_f1"),
     "metric of another task": (recipe(evaluate={"metric": "rmse"}), TRAIN, "regression"),
     "unknown upstream field": (recipe(upstream={"max_gradnorm": 1}), TRAIN, "max_gradnorm"),
     "owned upstream field": (recipe(upstream={"save_steps": 5}), TRAIN, "save_steps"),

@@ -114,7 +114,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"upstream": {"deepspeed": "z.json"}}, "The weights are not divided among processes: write parallel.processes"),
     ({"upstream": {"save_strategy": "epoch"}}, "Write train.save_strategy."),
-    ({"upstream": {"load_best_model_at_end": True}}, "The best checkpoint by evaluate.metric is always the result."),
+    ({"upstream": {"load_best_model_at_end": True}}, "The best checkpoint by evaluate.checkpoint_metric is always the result."),
     ({"upstream": {"eval_delay": 5}}, "Evaluations are tunesmith's own, and the field has no effect on them"),
     ({"upstream": {"adam_bta1": 1}}, "Did you mean adam_beta1?"),
     ({"train": {"optim": "adamw"}}, 'train.optim: transformers has no optimizer "adamw". Did you mean '),

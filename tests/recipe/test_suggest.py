@@ -35,7 +35,7 @@ from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
         ("dataset", (), "Did you mean data.train?"),
         ("evaluation_strategy", ("train",), "Did you mean train.n_evaluations?"),
         ("eval_steps", ("train",), "Did you mean train.n_evaluations?"),
-        ("load_best_model_at_end", ("train",), "The best checkpoint by evaluate.checkpoint_metric is the result."),
+        ("load_best_model_at_end", ("train",), "The best checkpoint by evaluate.checkpoint_metric is always the result."),
         ("lora_r", (), "Did you mean adapter.r?"),
         ("warmup_ratio", ("train",), "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps."),
         ("fp16", ("train",), "train.fast chooses the precision for the machine; upstream.fp16: true forces it."),
