@@ -3,8 +3,8 @@
     python benchmarks/data_difficulty.py
 
 Random samples (seed 0) of CoLA, SST-2, SNLI, MNLI, Davidson et al. (three classes) and HateCheck; V-information by linear
-models out of fold, and the codelength of the labels. Then HateModerate (2,500 rows) against Davidson (2,000), normalised to binary: rules
-about the label criteria, and as a control two random halves of each, which must have no rules.
+models out of fold, and the codelength of the labels. Then HateModerate (2,500 rows) against Davidson (2,000), normalised to
+binary: rules about the label criteria, and as a control two random halves of each, which must have no rules.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python benchmarks/item_response.py
 
 Answers to 200 rows drawn from the two-parameter logistic model with the priors of ``evaluation.item_response``; 12 draws for
-each number of models. Reported are Pearson correlations with the true values, and how often 95 % intervals hold them. The
-difficulty is that of the model that ``compare --items`` fits: below ``MODELS_FOR_DISCRIMINATION`` models every discrimination is 1.
+each number of models. Reported are Pearson correlations with the true values, and how often 95 % intervals hold them.
+The difficulty is that of the model that ``compare --items`` fits: with few models every discrimination is 1.
 """
 
 from __future__ import annotations
