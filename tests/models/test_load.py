@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
+from tests.conftest import WORDS
 from tests.models.language_bases import save_base
 from tunesmith.errors import ModelError
 from tunesmith.generation.generator import load_causal
 from tunesmith.models.base_embeddings import embedder
 from tunesmith.models.language.model import CAUSAL, MASKED, Objective
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import left_out_layers, load_tokenizer, require_whole_body
+from tunesmith.models.load import left_out_layers, load_tokenizer, require_whole_body, set_padding
 from tunesmith.models.source import ModelSource
 
 LEFT_OUT = "weights of layers that its config.json leaves out: "
@@ -102,3 +104,20 @@ def test_a_model_without_layers_is_refused(count: int, tmp_path: Path) -> None:
     source = with_layers(save_base(tmp_path / "model", "llama"), count)
     with pytest.raises(ModelError, match=LEFT_OUT):
         load_causal(source)
+
+
+@pytest.mark.parametrize("of_model", [None, -1, 44])
+def test_a_decoder_classifies_by_the_last_token_of_the_text_whatever_its_tokenizer_pads_by(
+    tiny_model: Path, of_model: int | None
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 32, "initializer_range": 0.5}
+    model = GPT2ForSequenceClassification(GPT2Config(**sizes, num_labels=3, pad_token_id=of_model)).eval()
+    set_padding(model, tokenizer)
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    texts = [WORDS[0], " ".join(WORDS[:9])]
+    with torch.no_grad():
+        together = model(**tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)).logits
+        alone = [model(**tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits[0] for text in texts]
+    assert torch.allclose(together, torch.stack(alone), atol=1e-5)

@@ -241,15 +241,22 @@ def load_trained_classifier(source: ModelSource, where: str) -> PreTrainedModel:
 
 
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Gives decoders without a padding token one, since a batch cannot be padded and pooled without it."""
+    """Makes model and tokenizer pad by the same token, in place: the model's, else the tokenizer's, else its end of text.
+
+    Decoders classify a text by its last token that is not padding; padded by another token, they would read the padding.
+    """
+    of_model = getattr(model.config, "pad_token_id", None)
+    if of_model is not None and 0 <= of_model < len(tokenizer):
+        if tokenizer.pad_token_id != of_model:
+            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(of_model)
+        return
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise ModelError.one(
             str(tokenizer.name_or_path), "its tokenizer has no token for padding, and none for unknown words.", COPY
         )
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def position_limit(model: nn.Module) -> int | None:

@@ -32,7 +32,7 @@ from tunesmith.tasks.classification.predictor import (
 from tunesmith.tasks.finished import Run, folder_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    pass
 
 SHOWN_CLASSES = 20
 MODEL_FILES = ("config.json", PEFT_SETTINGS, MODULES)
@@ -130,7 +130,6 @@ def load_other_predictor(name: str, settings: ModelSettings) -> OtherPredictor:
     loaded = load_finished_classifier(place, settings.tokenizer)
     tokenizer = load_tokenizer(loaded.source)
     require_own_tokenizer(loaded.source, loaded.model, tokenizer)
-    agree_on_padding(loaded.model, tokenizer)
     names = loaded.names
     if loaded.problem_type == REGRESSION and settings.labels:
         raise InputError.one("--labels", f"{name} predicts numbers; it has no classes to name.", "Leave the option out.")
@@ -139,18 +138,6 @@ def load_other_predictor(name: str, settings: ModelSettings) -> OtherPredictor:
     config = PredictorConfig(Labels(loaded.problem_type, names), max_length, None, columns)
     ready = ready_predictor(loaded.model, tokenizer, config)
     return OtherPredictor(ready.model, ready.tokenizer, config, ready.fast_path, name, settings)
-
-
-def agree_on_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Makes model and tokenizer pad by the same token, in place.
-
-    Decoders classify a text by its last token that is not padding; padded by another token, they would read the padding.
-    """
-    of_model = getattr(model.config, "pad_token_id", None)
-    if tokenizer.pad_token_id is None and of_model is not None:
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(of_model)
-    if tokenizer.pad_token_id is not None:
-        model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def require_whole(name: str) -> None:
