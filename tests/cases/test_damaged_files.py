@@ -219,7 +219,7 @@ SILENT_DAMAGE = {
     rename_tensors: "its files lack 16 weights of the trained model: bert.encoder.layer.0.",
     halve_layers: "its files hold 16 weights of layers that its config.json leaves out: bert.encoder.layer.",
     fill_with_nan: "its outputs are not finite",
-    remove_tokenizer: "its tokenizer has",
+    remove_tokenizer: "there is no tokenizer in",
     empty_vocabulary: "its tokenizer has",
 }
 

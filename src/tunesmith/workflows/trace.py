@@ -131,6 +131,7 @@ def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int)
             without = predictions.take(np.delete(np.arange(len(predictions)), int(here[0])))
             problem_type = splits.labels.problem_type
             whole, less = compute(problem_type, predictions), compute(problem_type, without)
-            pairs = {name: (whole[name], less[name]) for name in whole}
+            reported = {metric.name for metric in run.result.metrics if metric.split == split}
+            pairs = {name: (whole[name], less[name]) for name in whole if name in reported}
             stages["shares"] = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
     return stages
