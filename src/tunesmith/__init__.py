@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.workflows.embed import embed as embed
     from tunesmith.workflows.estimator import TextClassifier as TextClassifier
     from tunesmith.workflows.estimator import TextRegressor as TextRegressor
+    from tunesmith.workflows.evaluate_mteb import evaluate_mteb as evaluate_mteb
     from tunesmith.workflows.from_tables import adapt as adapt
     from tunesmith.workflows.from_tables import check as check
     from tunesmith.workflows.from_tables import diagnose as diagnose
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.workflows.from_tables import train as train
     from tunesmith.workflows.init import init as init
     from tunesmith.workflows.losses import losses as losses
+    from tunesmith.workflows.mteb_encoder import mteb_encoder as mteb_encoder
     from tunesmith.workflows.predict import predict as predict
     from tunesmith.workflows.teacher_scores import teacher_scores as teacher_scores
 
@@ -48,8 +50,10 @@ PUBLIC = {
     "compare": "workflows.compare", "demo": "workflows.demo", "diagnose": "workflows.from_tables",
     "embed": "workflows.embed",
     "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
+    "evaluate_mteb": "workflows.evaluate_mteb",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
-    "generate": "generation.generator", "init": "workflows.init", "losses": "workflows.losses", "predict": "workflows.predict",
+    "generate": "generation.generator", "init": "workflows.init", "losses": "workflows.losses",
+    "mteb_encoder": "workflows.mteb_encoder", "predict": "workflows.predict",
     "report": "workflows.report", "teacher_scores": "workflows.teacher_scores",
     "trace": "workflows.from_tables", "train": "workflows.from_tables",
 }  # fmt: skip

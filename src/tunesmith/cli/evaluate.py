@@ -24,6 +24,7 @@ EMBEDDING_OPTIONS = ("dimensions", "same", "mine", "corpus")
 EMBEDDING_OR_LANGUAGE_OPTIONS = ("against", "max_length", "column")
 LANGUAGE_OPTIONS = ("answers", "max_new_tokens", "stride", "context_lengths")
 RETRIEVAL_OPTIONS = ("split", "metric", "rerank", "top_k")
+MTEB_OPTIONS = ("mteb_folder", "mteb_subset")
 ROW_OPTIONS = ("same", "mine", "corpus")
 
 
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     embedding.add_argument(
         "--dimensions", metavar="N", type=int, nargs="*", default=[], help="also evaluate embeddings truncated to N dimensions"
     )
+    embedding.add_argument("--mteb", metavar="TASK", help="a retrieval, STS or classification task of the package mteb")
+    embedding.add_argument("--mteb-folder", metavar="FOLDER", help="a local copy of the data set of the task of --mteb")
+    embedding.add_argument("--mteb-subset", metavar="NAME", help="a language or part of the data set of --mteb")
     embedding.add_argument("--split", help="split of the relevance judgements: test, dev, ...")
     embedding.add_argument(
         "--metric",
@@ -64,10 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    if args.mteb is not None:
+        return evaluate_mteb_task(args, terminal)
+    reject_options(args, MTEB_OPTIONS, "works only with --mteb.", "Add --mteb TASK.")
     if args.retrieval is not None:
         reject_options(args, CLASSIFIER_OPTIONS, "works only for classifiers.")
         return evaluate_retrieval_folder(args, terminal)
-    reject_options(args, RETRIEVAL_OPTIONS, "works only with --retrieval.", "Add --retrieval FOLDER.")
+    reject_options(args, RETRIEVAL_OPTIONS, "works only with --retrieval and --mteb.", "Add --retrieval FOLDER.")
     if args.data is None:
         raise UsageError.one("evaluate", "there is nothing to evaluate on.", "Give rows, or --retrieval FOLDER.")
     from tunesmith.models.kind import detect_model_kind
@@ -246,11 +253,46 @@ def evaluate_retrieval_folder(args: argparse.Namespace, terminal: Terminal) -> O
         max_length=args.max_length,
         listener=terminal.listener,
     )
+    return search_outcome(args, result, terminal)
+
+
+def search_outcome(args: argparse.Namespace, result: RunResult, terminal: Terminal) -> Outcome:
+    """Formats the result of a search."""
     data = result.data
     sizes = f"{plural(data['queries'], 'query')}, {plural(data['documents'], 'document')}"
     about = f"{sizes} ({data['split']} of {data['source']})"
     name = args.run if args.rerank is None else f"{args.run} + {args.rerank}"
     return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(name, result, terminal, about, "query"))
+
+
+def evaluate_mteb_task(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Evaluates an embedding model on a task of the package mteb."""
+    from tunesmith.workflows.evaluate_mteb import evaluate_mteb
+
+    if given := args.data or args.retrieval:
+        raise UsageError.one("evaluate", f"{given} and --mteb {args.mteb} exclude each other.", "Give one.")
+    options = (*ROW_OPTIONS, *CLASSIFIER_OPTIONS, *LANGUAGE_OPTIONS, "column", "text", "pair", "label")
+    reject_options(args, options, "does not work with --mteb.")
+    result = evaluate_mteb(
+        args.run,
+        args.mteb,
+        folder=args.mteb_folder,
+        subset=args.mteb_subset,
+        split=args.split,
+        metrics=args.metric,
+        rerank=args.rerank,
+        top_k=args.top_k,
+        against=args.against,
+        dimensions=args.dimensions,
+        max_length=args.max_length,
+        listener=terminal.listener,
+    )
+    data = result.data
+    if "queries" in data:
+        return search_outcome(args, result, terminal)
+    drawn = f", {plural(data['training_texts'], 'training text')} drawn" if "training_texts" in data else ""
+    about = f"{plural(data['rows'], 'row')} ({data['mteb']['split']} of {data['source']}){drawn}"
+    return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, "row"))
 
 
 def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, noun: str) -> list[str]:
@@ -293,6 +335,7 @@ VERB = Verb(
     example="tunesmith evaluate runs/tickets new.csv --label intent\n"
     "tunesmith evaluate builtin:minilm pairs.csv\n"
     "tunesmith evaluate builtin:minilm --retrieval scifact --dimensions 64 128\n"
+    "tunesmith evaluate builtin:minilm --mteb SciFact --mteb-folder scifact-mteb\n"
     "tunesmith evaluate runs/answers new.jsonl --against builtin:pocket\n"
     "tunesmith evaluate builtin:pocket texts.txt --stride 64 --context-lengths 64 128 256",
     add_arguments=add_arguments,

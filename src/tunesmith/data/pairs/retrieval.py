@@ -97,21 +97,42 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
     corpus, query_table = tables
     document_ids, query_ids = read_ids(corpus), read_ids(query_table)
     documents, queries = read_texts(corpus, title=True), read_texts(query_table, title=False)
-    query, document, score = read_judgements(read_file(qrels, str(qrels)), query_ids, document_ids)
-    relevant = score > 0
-    if not relevant.any():
+    judged = read_judgements(read_file(qrels, str(qrels)), query_ids, document_ids)
+    if not (judged[2] > 0).any():
         raise DataError.one(str(qrels), "no query has a relevant document.", "A relevant document has a score above 0.")
+    search = judged_search(str(folder), split, (document_ids, documents), (query_ids, queries), judged)
+    return replace(search, notes=(*reading_notes(corpus), *reading_notes(query_table), *search.notes))
+
+
+def judged_search(
+    source: str,
+    split: str,
+    documents: tuple[Sequence[str], Sequence[str]],
+    queries: tuple[Sequence[str], Sequence[str]],
+    judged: Array,
+) -> Retrieval:
+    """Keeps the queries with a relevant document; the notes describe the others.
+
+    Args:
+        documents, queries: their ids and their texts.
+        judged: (3, J) positions of query and document, and score; at least one score is above 0.
+    """
+    (document_ids, document_texts), (query_ids, query_texts) = documents, queries
+    query, document, score = judged
+    relevant = score > 0
     used, relevant_query = np.unique(query[relevant], return_inverse=True)
     evaluated = used.astype(int).tolist()
     return Retrieval(
-        source=str(folder),
+        source=source,
         split=split,
         document_ids=tuple(document_ids),
-        documents=documents,
+        documents=tuple(document_texts),
         query_ids=tuple(query_ids[i] for i in evaluated),
-        queries=tuple(queries[i] for i in evaluated),
-        judgements=Judgements(relevant_query, document[relevant].astype(np.int64), score[relevant], len(used), len(documents)),
-        notes=(*reading_notes(corpus), *reading_notes(query_table), *left_out_notes(query_ids, query, used, split)),
+        queries=tuple(query_texts[i] for i in evaluated),
+        judgements=Judgements(
+            relevant_query, document[relevant].astype(np.int64), score[relevant], len(used), len(document_texts)
+        ),
+        notes=left_out_notes(query_ids, query, used, split),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import READERS, builtin_folder, builtin_path, resolve_path, retrieval_names
+from tunesmith.data.table import Table
 from tunesmith.disk import hash_file, hash_files
 from tunesmith.errors import InputError
 from tunesmith.recipe.files import NOT_FILES
@@ -27,7 +28,7 @@ def hash_path(path: Path) -> str:
 def hash_table(frame: object) -> str:
     """Returns the sha256 of a table in memory; empty if it is no table, which reading it explains."""
     try:
-        table = table_from_frame(frame, "table in memory")
+        table = frame if isinstance(frame, Table) else table_from_frame(frame, "table in memory")
     except InputError:
         return ""
     return hashlib.sha256(repr(table.columns).encode("utf-8", "backslashreplace")).hexdigest()

@@ -33,17 +33,26 @@ def read_hub(name: str) -> dict[str, Table]:
     if not repository:
         raise DataError.one(name, "A data set's name was expected after hub:.", "Write for instance hub:glue:cola.")
     datasets = import_datasets()
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() not in TRUE:
-        host, port = hub_address()
-        if reason := reach(host, port, PROBE_SECONDS):
-            message = f"There is no network: {host}:{port} did not answer ({reason})."
-            advice = "Use a local file, or set HF_HUB_OFFLINE=1 if the data set is in the local cache."
-            raise DataError.one(name, message, advice)
+    require_hub(name, "Use a local file")
     try:
         loaded = datasets.load_dataset(repository, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError.one(name, *explain(error)) from None
     return {str(split): hub_table(f"{name} ({split})", rows) for split, rows in loaded.items()}
+
+
+def require_hub(name: str, other_way: str) -> None:
+    """Raises DataError if the hub's host does not answer and HF_HUB_OFFLINE does not say that the local cache is enough.
+
+    Args:
+        other_way: what to do without the hub, as the beginning of a sentence.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE:
+        return
+    host, port = hub_address()
+    if reason := reach(host, port, PROBE_SECONDS):
+        message = f"There is no network: {host}:{port} did not answer ({reason})."
+        raise DataError.one(name, message, f"{other_way}, or set HF_HUB_OFFLINE=1 if the data set is in the local cache.")
 
 
 def import_datasets() -> Any:

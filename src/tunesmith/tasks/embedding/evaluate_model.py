@@ -113,7 +113,7 @@ class EvaluationPlan:
 
 
 def evaluate_retrieval(
-    target: str | Path, folder: str | Path, *, split: str | None = None, against: Sequence[str | Path] = (),
+    target: str | Path, folder: str | Path | Retrieval, *, split: str | None = None, against: Sequence[str | Path] = (),
     dimensions: Sequence[int] = (), metrics: Sequence[str] = DEFAULT, baselines: Sequence[str] = BASELINES,
     rerank: str | Path | None = None, top_k: int = TOP_K, max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0,
     listener: Listener = silent,
@@ -122,8 +122,8 @@ def evaluate_retrieval(
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
-        folder: data in the BEIR layout, see ``data.pairs.beir``.
-        split: split of the judgements; default: test.
+        folder: data in the BEIR layout, see ``data.pairs.retrieval``, or data that were read.
+        split: split of the judgements of a folder; default: test.
         against: other models, each with a verdict on the same queries.
         dimensions: sizes that embeddings are also truncated to (Matryoshka), each with a verdict against the whole.
         metrics: names of ``evaluation.metrics.retrieval``; verdicts are given on the first. ``ndcg@10 dim=64`` is that of
@@ -139,7 +139,7 @@ def evaluate_retrieval(
     check_baselines(baselines)
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        data = read_beir(beir_folder(str(folder), Path()), split)
+        data = folder if isinstance(folder, Retrieval) else read_beir(beir_folder(str(folder), Path()), split)
     test, about = SearchTest(data.split, data, tuple(metrics)), describe_search(data)
     ours: EmbeddingTest = test
     if rerank is not None:
@@ -159,7 +159,8 @@ def evaluate_retrieval(
         about=about,
         notes=[f"{note}." for note in data.notes],
     )
-    return with_look(evaluate_plan(plan, clock, started), folder, target, rerank)
+    rows = {"id": data.query_ids, "query": data.queries} if isinstance(folder, Retrieval) else folder
+    return with_look(evaluate_plan(plan, clock, started), rows, target, rerank)
 
 
 def apart(metrics: Sequence[str], dimensions: Sequence[int]) -> tuple[list[str], list[int]]:
@@ -200,7 +201,7 @@ def describe_search(data: Retrieval) -> dict[str, Any]:
 def evaluate_similarity(
     target: str | Path, data: object, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
     mine: bool = False, corpus: str | Path | None = None, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (),
-    max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
+    max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, split: str = SPLIT, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
     """Evaluates an embedding model on pairs, triplets or labelled texts, beside TF-IDF and other models.
 
@@ -215,6 +216,7 @@ def evaluate_similarity(
         same: the label of pairs with the same meaning, if the data do not say it: numbers of more than two classes do not.
         mine: mine paraphrases among all texts of the pairs.
         corpus: a file of further texts that the second texts of positive pairs are searched among.
+        split: the name of the rows in the result.
         against, dimensions, max_length: see ``evaluate_retrieval``. Raises InputError if the rows or a model cannot be used.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
@@ -223,7 +225,7 @@ def evaluate_similarity(
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
         scale, group = score_range_of(target), group_of_run(target, table, listener)
-        rows = usable_rows(table, row_format, SPLIT, score_range=scale, group=group)
+        rows = usable_rows(table, row_format, split, score_range=scale, group=group)
         test = similarity_test(rows, named_classes(target, same), mine, corpus, listener, seed)
     drawn, (own, left_out) = (test.triplets if isinstance(test, RowsTest) else None), own_metrics_of_run(target, test)
     plan = EvaluationPlan(
