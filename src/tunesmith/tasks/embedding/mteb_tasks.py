@@ -124,7 +124,7 @@ def named_task(mteb: Any, name: str) -> Any:
         raise InputError.one(OPTION, f"mteb {mteb.__version__} has no task {name!r}.", remedy) from None
 
 
-def all_subclasses(cls: type) -> Iterator[type]:
+def all_subclasses(cls: Any) -> Iterator[Any]:
     for child in cls.__subclasses__():
         yield child
         yield from all_subclasses(child)
