@@ -36,9 +36,10 @@ from tunesmith.diagnosis.outcome import (
     row_reason,
     write_record,
 )
-from tunesmith.diagnosis.pool import PooledSplits, pool_splits
+from tunesmith.diagnosis.pool import KINDS, PooledSplits, pool_splits
 from tunesmith.disk import whole_file
 from tunesmith.errors import DataError
+from tunesmith.models.many_processes import count_processes
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
@@ -110,6 +111,7 @@ def diagnose(
     run: Path | None = None,
     overwrite: bool = False,
     frames: Mapping[str, Any] | None = None,
+    processes: int | str = 1,
     listener: Listener = silent,
     oracle: Callable[[LabelledData], OracleAnswers] | None = None,
 ) -> DataDiagnosis:
@@ -119,6 +121,7 @@ def diagnose(
 
     Args:
         run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
+        processes: that divide the rows to embed, and the folds of ``diagnose.method: finetune``; ``auto``: one for each GPU.
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
     Raises InputError if the rows cannot be read or checked; nothing was written.
@@ -132,13 +135,18 @@ def diagnose(
         splits = load_labelled_data(recipe, loaded.base, frames, others, keep_unlabelled=True, row_ids=row_ids)
         request = make_ablation_request(recipe.diagnose, splits, loaded.base)
         rows, starts = pool_splits(splits)
+        n_processes = count_processes(processes, len(rows))
     answers = None
     if oracle is not None:
         with clock.phase("oracle"):
             answers = oracle(splits)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
-    arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock) if splits.labels.problem_type == SINGLE else None
+    arrays = None
+    if splits.labels.problem_type == SINGLE:
+        arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock, n_processes)
+    elif n_processes > 1:
+        listener(Event("note", f"no model predicts {KINDS[splits.labels.problem_type]} here: one process is used."))
     method = recipe.diagnose.method
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]

@@ -21,6 +21,7 @@ from tunesmith.data.table import Table
 from tunesmith.disk import disk_errors, require_space
 from tunesmith.errors import DataError, OutputError
 from tunesmith.evaluation.search import normalised
+from tunesmith.models.many_processes import count_processes
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
@@ -82,7 +83,7 @@ class Embedded:
 def embed(
     target: object, data: object, output: str | Path | None = None, *, text: Sequence[str] = (), prompt: str | None = None,
     dtype: Dtype = "float32", dimensions: int | None = None, normalize: bool = False, max_length: int | None = None,
-    resume: bool = False, overwrite: bool = False, listener: Listener = silent,
+    resume: bool = False, overwrite: bool = False, processes: int | str = 1, listener: Listener = silent,
 ) -> Any:  # fmt: skip
     """Writes the embeddings of texts, in the order of the rows, as ``Embedded``; returns them (N, D) if there is no output.
 
@@ -94,6 +95,7 @@ def embed(
         prompt: prefix of every text; None for the model's default prompt, if it has one.
         dimensions, normalize: keep so many leading dimensions (Matryoshka); then scale every embedding to length 1.
         resume: continue an interrupted run, which must have the same settings.
+        processes: that divide the rows, each with a GPU or with a share of the cores; ``auto``: one for each GPU.
 
     Raises:
         InputError: the rows, the model or the output cannot be used; nothing was written.
@@ -110,7 +112,9 @@ def embed(
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
     if path is None:
         require_texts(table, texts, resume or overwrite)
-    encoder = load_model(find_model(ModelSection(name=name), Path()), max_length, dimensions, listener)
+    n_processes = count_processes(processes, sum(text is not None for text in texts))
+    source = find_model(ModelSection(name=name), Path())
+    encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
         model=name,
         model_sha256=hash_model(name, Path()),
@@ -122,9 +126,12 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    if path is None or work is None:
-        return vectors_in_memory(texts, encoder, settings, listener)
-    n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
+    from tunesmith.models.embedding.encoder import encoder_in_processes
+
+    with encoder_in_processes(encoder, source, max_length, n_processes) as encoder:
+        if path is None or work is None:
+            return vectors_in_memory(texts, encoder, settings, listener)
+        n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
     found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
     default = encoder.default_prompt if prompt is None else ""
     return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)

@@ -33,10 +33,10 @@ from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.words import threshold_words
 from tunesmith.results import finite
+from tunesmith.tasks.classification.many_processes import open_for, predictor_in_processes
 from tunesmith.tasks.classification.other_model import (
     ModelSettings,
     note_columns,
-    open_predictor,
     with_named_classes,
 )
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns, with_joined_text
@@ -168,6 +168,7 @@ def predict(
     columns: ColumnsSection | Mapping[str, Any] | None = None,
     labels: Mapping[Any, Any] | None = None,
     tokenizer: str | Path | None = None,
+    processes: int | str = 1,
     listener: Listener = silent,
 ) -> PredictionTable:
     """Predicts every row with a finished run, or with a classifier or regression that another program trained.
@@ -182,6 +183,7 @@ def predict(
         columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
         labels: of a model that is no run: names for its classes, such as ``{"LABEL_0": "negative"}``.
         tokenizer: of a model that is no run: its tokenizer, where its own folder has none.
+        processes: that divide the rows, each with a GPU or with a share of the cores; ``auto``: one for each GPU.
 
     Raises InputError if there is no such run or file, or the text column is not detected.
 
@@ -194,7 +196,8 @@ def predict(
         require_output(path, data)
     table = read_texts(data, listener, joined_columns(target))
     listener(Event("phase", "model"))
-    predictor = with_named_classes(open_predictor(model, ModelSettings.of(labels, tokenizer), listener), listener)
+    settings = ModelSettings.of(labels, tokenizer)
+    predictor = with_named_classes(open_for(model, processes, settings, listener), listener)
     own = list(table.columns)
     table, given = with_joined_text(table, predictor, columns_section(columns))
     text = text_columns(table, predictor, given)
@@ -204,7 +207,8 @@ def predict(
     note_columns(predictor, table, text, listener)
     examples = make_examples(table, text, None, "predict", others={name: name for name in own})
     listener(Event("phase", "predicting"))
-    rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
+    with predictor_in_processes(predictor, model, settings, processes, len(examples)) as predictor:
+        rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
     predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
     if path is not None:
         predictions.write(path)
