@@ -120,9 +120,9 @@ def test_errors_keep_their_class_their_problems_and_the_traceback() -> None:
     with pytest.raises(DataError) as caught, in_processes(2, partial(prepared, refuse)) as outputs_of:
         list(outputs_of([1]))
     assert (caught.value.problems[0].where, caught.value.exit_code) == ("rows.csv", 2)
-    with pytest.raises(TunesmithError, match=r"process 1 of 2 .* failed: ValueError: no such job") as unknown:
-        with in_processes(2, partial(prepared, refuse)) as outputs_of:
-            list(outputs_of([2]))
+    failed = r"process 1 of 2 .* failed: ValueError: no such job"
+    with pytest.raises(TunesmithError, match=failed) as unknown, in_processes(2, partial(prepared, refuse)) as outputs_of:
+        list(outputs_of([2]))
     assert "in refuse" in unknown.value.__notes__[0]
 
 
