@@ -103,7 +103,8 @@ def encoder_in_processes(
 ) -> Iterator[SentenceEncoder]:
     """Yields the encoder whose vectors are computed by several processes, which load the model; its own weights are freed.
 
-    Upstream's pool (``encode(pool=...)``) has other batches than one process, and waits forever for a process that was killed.
+    Upstream's pool (``encode(pool=...)``) has other batches than one process, whose vectors differ in bf16, and imports the
+    script of the caller.
 
     Raises ModelError if upstream's ``encode`` would be needed; with one process the encoder stays as it is.
     """
