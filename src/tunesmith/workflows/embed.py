@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,9 +98,7 @@ def embed(
         resume: continue an interrupted run, which must have the same settings.
         processes: that divide the rows, each with a GPU or with a share of the cores; ``auto``: one for each GPU.
 
-    Raises:
-        InputError: the rows, the model or the output cannot be used; nothing was written.
-        Interrupted: Ctrl-C; the finished parts stay.
+    Raises InputError if rows, model or output cannot be used (nothing was written), Interrupted on Ctrl-C (finished parts stay).
 
     Example::
 
@@ -108,10 +107,9 @@ def embed(
     started, path = time.perf_counter(), None if output is None else Path(output)
     work = None if path is None else placed(path, data, resume, overwrite)
     table = read_rows_or_text(data, listener)
-    columns = text_columns(table, text)
-    texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
-    if path is None:
-        require_texts(table, texts, resume or overwrite)
+    columns, name = text_columns(table, text), str(getattr(target, "folder", target))
+    texts = join_columns(table, columns)
+    require_texts(table, texts, path, resume or overwrite)
     n_processes = count_processes(processes, sum(text is not None for text in texts))
     source = find_model(ModelSection(name=name), Path())
     encoder = load_model(source, max_length, dimensions, listener)
@@ -126,15 +124,22 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    from tunesmith.models.embedding.encoder import encoder_in_processes
-
-    with encoder_in_processes(encoder, source, max_length, n_processes) as encoder:
+    with in_processes_of(encoder, source, max_length, n_processes) as encoder:
         if path is None or work is None:
             return vectors_in_memory(texts, encoder, settings, listener)
         n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
     found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
     default = encoder.default_prompt if prompt is None else ""
     return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
+
+
+def in_processes_of(
+    encoder: SentenceEncoder, source: ModelSource, max_length: int | None, processes: int
+) -> AbstractContextManager[SentenceEncoder]:
+    """Returns the context in which several processes compute the vectors of an encoder; see ``encoder_in_processes``."""
+    from tunesmith.models.embedding.encoder import encoder_in_processes
+
+    return encoder_in_processes(encoder, source, max_length, processes)
 
 
 def placed(path: Path, data: object, resume: bool, overwrite: bool) -> Work:
@@ -179,8 +184,10 @@ def text_columns(table: Table, requested: str | Sequence[str]) -> tuple[str, ...
     return columns or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
 
 
-def require_texts(table: Table, texts: Sequence[str | None], restarts: bool) -> None:
-    """Raises InputError if a row has no text, so that an array of embeddings would have no row for it."""
+def require_texts(table: Table, texts: Sequence[str | None], path: Path | None, restarts: bool) -> None:
+    """Raises InputError if a row has no text and there is no output file, so that an array would have no row for it."""
+    if path is not None:
+        return
     if restarts:
         raise OutputError.one("output", "resume and overwrite concern a file, and there is no output.", "Name it: output=FILE.")
     missing = [table.row_ids[i] for i, text in enumerate(texts) if text is None]

@@ -73,8 +73,7 @@ def evaluate(
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
         labels: label of the file -> class of the run (see ``recipe.given_labels``), empty if the file holds the classes; default:
             the run's ``data.labels`` where it fits. Of other models: class of the model, or label of the file -> its name.
-        tokenizer: as for ``predict``, of a model that is no run.
-        processes: as for ``predict``.
+        tokenizer, processes: as for ``predict``.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run. Example::
 
@@ -87,22 +86,28 @@ def evaluate(
     settings = ModelSettings.of(None if is_run else label_map, tokenizer)
     predictor = open_for(target, processes, settings, listener)
     task: TaskName = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
-    requested = columns_section(columns)
-    requested = requested.model_copy(update={"group": requested.group or group_of_run(folder, table, listener)})
-    reading = LabelledReading(requested, task, split_name, label_map if is_run else None)
+    reading = LabelledReading(with_group(columns, folder, table, listener), task, split_name, label_map if is_run else None)
     predictor, examples, unknown = labelled_rows(table, predictor, reading, listener)
     listener(Event("phase", "predicting"))
     split, left_out = split_metrics_of(folder, examples, predictor, SplitMetrics(split_name, TASKS[task].metrics))
     with predictor_in_processes(predictor, target, settings, processes, len(examples)) as predictor:
-        measured = metrics(predictor, examples, split, Resampling(n_resamples), listener)
+        measured = tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener))
     result = RunResult(
         task=task,
-        metrics=tuple(measured),
+        metrics=measured,
         findings=(Finding("not_measured", left_out, flagged=1),) if left_out else (),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
         data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
     return with_look(result, data, folder)
+
+
+def with_group(
+    columns: ColumnsSection | Mapping[str, Any] | None, folder: Path, table: Table, listener: Listener
+) -> ColumnsSection:
+    """Returns the requested columns by their role, with the group of the run's rows unless another one is requested."""
+    requested = columns_section(columns)
+    return requested.model_copy(update={"group": requested.group or group_of_run(folder, table, listener)})
 
 
 def rows_record(examples: Examples, labels: Labels, unknown: Counter[str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from tunesmith.tasks.classification.other_model import (
     with_named_classes,
 )
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns, with_joined_text
-from tunesmith.tasks.classification.predictor import CONFIG, PredictorConfig
+from tunesmith.tasks.classification.predictor import CONFIG, Predictor, PredictorConfig
 from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -198,21 +198,28 @@ def predict(
     listener(Event("phase", "model"))
     settings = ModelSettings.of(labels, tokenizer)
     predictor = with_named_classes(open_for(model, processes, settings, listener), listener)
+    examples, id_column = rows_to_predict(table, predictor, columns_section(columns), listener)
+    listener(Event("phase", "predicting"))
+    with predictor_in_processes(predictor, model, settings, processes, len(examples)) as predictor:
+        rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
+    predictions = prediction_table(rows, examples, id_column, predictor.config.labels.values, data)
+    if path is not None:
+        predictions.write(path)
+    return predictions
+
+
+def rows_to_predict(
+    table: Table, predictor: Predictor, requested: ColumnsSection, listener: Listener
+) -> tuple[Examples, str | None]:
+    """Builds the rows of a table with all its columns, and returns the name of the id column; notes say what is read."""
     own = list(table.columns)
-    table, given = with_joined_text(table, predictor, columns_section(columns))
+    table, given = with_joined_text(table, predictor, requested)
     text = text_columns(table, predictor, given)
     notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
     for note in [*notes, *threshold_words(predictor.config.thresholds, predictor.config.labels.names)]:
         listener(Event("note", note))
     note_columns(predictor, table, text, listener)
-    examples = make_examples(table, text, None, "predict", others={name: name for name in own})
-    listener(Event("phase", "predicting"))
-    with predictor_in_processes(predictor, model, settings, processes, len(examples)) as predictor:
-        rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
-    predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
-    if path is not None:
-        predictions.write(path)
-    return predictions
+    return make_examples(table, text, None, "predict", others={name: name for name in own}), text.id
 
 
 def require_output(path: Path, data: object) -> None:
