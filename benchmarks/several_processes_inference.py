@@ -1,6 +1,6 @@
 """Measures embedding by two processes with one thread each against one process with two threads, on this machine's cores.
 
-    python benchmarks/several_processes_inference.py [--rounds 3] [--copies 1] [--processes 2]
+    python benchmarks/several_processes_inference.py [--rounds 3] [--texts 600] [--processes 2]
 
 ``encoding`` is the time of the texts alone, with the model loaded everywhere; ``command`` that of ``tunesmith embed``, with the
 start of Python and the loading of the model. The two legs of a round follow one another, and only their ratio means something
@@ -77,12 +77,12 @@ def main() -> None:
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--texts", type=int, default=600)
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(cores())  # of one process; several divide them
     torch.set_num_threads(cores())
-    texts = [str(text) for name in DATA for text in read_table(name).columns["message"]] * args.copies
+    texts = [str(text) for name in DATA for text in read_table(name).columns["message"]][: args.texts]
     write("several_processes_inference", {
         "texts": len(texts), "model": MODEL, "processes": args.processes, "rounds": args.rounds,
         "threads": {"one process": cores(), "several processes": threads_per_process(args.processes)},
