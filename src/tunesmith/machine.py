@@ -58,6 +58,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_per_process(processes: int) -> int:
+    """Returns the threads of each of several processes that divide the cores, at least one."""
+    return max(1, cores() // processes)
+
+
 def device_name() -> str:
     """Returns ``cuda``, ``mps`` or ``cpu``, as torch finds it."""
     import torch

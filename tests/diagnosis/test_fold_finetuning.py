@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.conftest import rows
 from tests.fits import read_rows
+from tunesmith.cli.main import main
 from tunesmith.diagnosis.fold_finetuning import fine_tuned, without_evaluations
+from tunesmith.models import many_processes
 from tunesmith.tasks.classification.data import LabelledTaskData
 
 
@@ -48,3 +53,24 @@ def test_a_fold_is_fitted_without_selection_on_its_rows(inputs: LabelledTaskData
     ).train
     assert (train.n_evaluations, train.early_stopping, train.report_to) == (1, None, "none")
     assert train.num_train_epochs == 8
+
+
+@pytest.mark.slow
+def test_folds_trained_by_two_processes_give_the_diagnosis_of_one(tmp_path: Path, tiny_model: Path, monkeypatch) -> None:
+    """The embeddings, the probabilities and the logits of the epochs: all that is in rows.parquet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(many_processes, "threads_per_process", lambda processes: torch.get_num_threads())
+    monkeypatch.setattr(many_processes, "cores", lambda: 2)
+    table = rows(60, seed=4)
+    lines = ["text,label", *(f"{row['text']},{row['label']}" for row in table)]
+    Path("rows.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = [
+        "diagnose", "rows.csv", f"model.name={tiny_model}", "diagnose.method=finetune", "diagnose.n_folds=3",
+        "train.num_train_epochs=2", "train.per_device_train_batch_size=8",
+    ]  # fmt: skip
+    for name, options in (("one", []), ("two", ["--processes", "2"])):
+        assert main([*words, f"output={name}", *options]) == 0
+    one, two = (pq.read_table(f"{name}-diagnosis/rows.parquet").to_pylist() for name in ("one", "two"))
+    assert one == two
+    records = [json.loads(Path(f"{name}-diagnosis/diagnosis.json").read_text(encoding="utf-8")) for name in ("one", "two")]
+    assert records[0]["findings"] == records[1]["findings"]

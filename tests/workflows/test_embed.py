@@ -12,8 +12,10 @@ import pytest
 
 from tunesmith.cli.main import main
 from tunesmith.errors import InputError, Interrupted
+from tunesmith.models import many_processes
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model
+from tunesmith.progress import Event
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.workflows import embed as vectors
 from tunesmith.workflows.embed import embed
@@ -145,3 +147,42 @@ def test_a_word_on_the_command_line_is_a_file(
     monkeypatch.chdir(tmp_path)
     assert main(["embed", "builtin:minilm", "corpus", "--output", "out.npy"]) == 2
     assert "corpus: There is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_processes_write_the_vectors_of_one_and_continue_what_it_began(place: Path, monkeypatch) -> None:
+    monkeypatch.setattr(many_processes, "cores", lambda: 2)
+    whole = embed("builtin:minilm", "rows.jsonl", "one.npy", text=["text"])
+    with monkeypatch.context() as broken:
+        interrupt(broken, after=1)
+        with pytest.raises(Interrupted, match="Continue with --resume"):
+            embed("builtin:minilm", "rows.jsonl", "two.npy", text=["text"])
+    events: list[Event] = []
+    words = ["embed", "builtin:minilm", "rows.jsonl", "--text", "text", "--output", "two.npy", "--resume", "--processes"]
+    with monkeypatch.context() as killed:
+        killed.setattr(many_processes, "start_worker", killed_at_start)
+        assert main([*words, "2"]) == 1
+    assert sorted(path.name for path in Path("two.npy.parts").glob("part*")) == ["part-000000.npy"]
+    done = embed("builtin:minilm", "rows.jsonl", "two.npy", text=["text"], resume=True, processes=2, listener=events.append)
+    assert (done.n_kept, done.n_rows, whole.n_rows) == (2, 6, 6)
+    assert np.array_equal(np.load("one.npy"), np.load("two.npy"), equal_nan=True)
+    assert [event.done for event in events if event.kind == "step"] == [4, 5]
+
+
+def killed_at_start(*given: Any) -> many_processes.Worker:
+    """Starts a process, and kills the second one."""
+    worker = START_WORKER(*given)
+    if given[0] == 1:
+        worker.process.kill()
+    return worker
+
+
+START_WORKER = many_processes.start_worker
+
+
+def test_a_model_that_reads_more_than_token_ids_is_encoded_by_one_process(place: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("tunesmith.models.embedding.encoder.is_plain", lambda model: False)
+    monkeypatch.setattr(many_processes, "cores", lambda: 2)
+    assert main(["embed", "builtin:minilm", "rows.jsonl", "--text", "text", "--output", "out.npy", "--processes", "2"]) == 2
+    assert "only one process can encode its texts" in capsys.readouterr().err
+    assert [path.name for path in place.iterdir()] == ["rows.jsonl"]

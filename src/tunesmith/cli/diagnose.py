@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli import recipes
-from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.parsing import UsageError, Verb, add_processes
 from tunesmith.cli.predict import add_model_options, model_settings
 from tunesmith.cli.terminal import Outcome, Terminal, table
 from tunesmith.data.cells import listed, plural
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ORACLE",
         help="another source of labels: the folder of a run or of any classifier, a file, or module:function",
     )
+    add_processes(parser, "the rows to embed, and the folds to fine-tune")
     add_model_options(parser)
     parser.add_argument(
         "--explain",
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
         oracle = make_oracle_query(source)
     folder, loaded = run_and_recipe(args.recipe, overrides)
-    done = diagnosis.diagnose(loaded, run=folder, overwrite=args.overwrite, listener=terminal.listener, oracle=oracle)
+    options = {"overwrite": args.overwrite, "processes": args.processes or 1, "listener": terminal.listener}
+    done = diagnosis.diagnose(loaded, run=folder, oracle=oracle, **options)
     agreement = [line for split in done.agreement for line in agreement_lines(split)]
     data = loaded.recipe.data
     files = [
@@ -126,6 +128,7 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
         explainer=args.explain,
         folder=folder,
         overwrite=args.overwrite,
+        processes=args.processes or 1,
         listener=terminal.listener,
     )
     return Outcome(done.to_json(), lines=comparison_lines(done), notes=[f"note: {note}" for note in done.notes])

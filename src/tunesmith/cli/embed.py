@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.parsing import UsageError, Verb, columns_by_role
+from tunesmith.cli.parsing import UsageError, Verb, add_processes, columns_by_role
 from tunesmith.cli.terminal import Outcome, Terminal
 
 SETTINGS = ("text", "prompt", "dtype", "dimensions", "normalize", "max_length", "resume", "overwrite")
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="data type (default: %(default)s)")
     parser.add_argument("--normalize", action="store_true", help="normalize embeddings to length 1")
     parser.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length (default: the model's limit)")
+    add_processes(parser)
     teacher = parser.add_argument_group("scores of a teacher")
     teacher.add_argument(
         "--teacher",
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    refused = ("text", "prompt", "dimensions", "normalize") if args.teacher else ("logits", "column")
+    refused = ("text", "prompt", "dimensions", "normalize", "processes") if args.teacher else ("logits", "column")
     given = [name for name in refused if getattr(args, name)]
     if args.teacher and args.dtype != "float32":
         given.append("dtype")
@@ -57,7 +58,9 @@ def embed_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows import embed as vectors
 
     settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
-    done = vectors.embed(args.model, Path(args.file), args.output, **settings, listener=terminal.listener)
+    done = vectors.embed(
+        args.model, Path(args.file), args.output, **settings, processes=args.processes or 1, listener=terminal.listener
+    )
     shape = (
         f"{plural(done.n_rows, 'vector')} of {plural(done.dimension, 'dimension')} ({done.dtype}) of {' + '.join(done.columns)}"
     )

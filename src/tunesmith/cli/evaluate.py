@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.parsing import UsageError, Verb, columns_by_role
+from tunesmith.cli.parsing import UsageError, Verb, add_processes, columns_by_role
 from tunesmith.cli.predict import RUN_HELP, add_columns, add_tokenizer, columns_from_args
 from tunesmith.cli.recipes import add_labels
 from tunesmith.cli.terminal import Outcome, Terminal, table
@@ -19,7 +19,7 @@ HUB = "hub:"
 SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_LABELS = 3, 100, 5
 
 # Options that apply only to these models or data.
-CLASSIFIER_OPTIONS = ("labels", "tokenizer")
+CLASSIFIER_OPTIONS = ("labels", "tokenizer", "processes")
 EMBEDDING_OPTIONS = ("dimensions", "same", "mine", "corpus")
 EMBEDDING_OR_LANGUAGE_OPTIONS = ("against", "max_length", "column")
 LANGUAGE_OPTIONS = ("answers", "max_new_tokens", "stride", "context_lengths")
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     meaning = "classes of the run that the labels of DATA mean, if it is coded otherwise than the training files; of another "
     add_labels(parser, f"{meaning}model: the names of its classes, or of the labels of DATA")
     add_tokenizer(parser)
+    add_processes(parser, "the rows of a classifier")
     both = parser.add_argument_group("embedding and language models")
     both.add_argument("--against", metavar="MODEL", action="append", default=[], help="a model to compare with; repeatable")
     both.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length in tokens")
@@ -96,7 +97,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason, remedy)
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    reading = {"columns": columns_from_args(args), "labels": args.labels, "tokenizer": args.tokenizer}
+    reading = {
+        "columns": columns_from_args(args),
+        "labels": args.labels,
+        "tokenizer": args.tokenizer,
+        "processes": args.processes or 1,
+    }
     result = evaluate_by_kind(args.run, args.data, kind=kind, **reading, listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 

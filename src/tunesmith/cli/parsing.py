@@ -74,6 +74,25 @@ def split_list(option: str, text: str) -> list[str]:
     return [item.strip() for item in items or [""]]
 
 
+def add_processes(parser: argparse._ActionsContainer, divided: str = "the rows") -> None:
+    """Adds the option ``--processes``, a number or ``auto``; None if it is not given."""
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=process_count,
+        help=f"processes that divide {divided}, each with a GPU or a share of the cores; auto: one for each GPU (default: 1)",
+    )
+
+
+def process_count(word: str) -> int | str:
+    """Reads a number of processes, at least 1, or ``auto``."""
+    if word == "auto":
+        return word
+    if not (word.isascii() and word.isdigit() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word} is neither a whole number from 1 nor auto")
+    return int(word)
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
     import difflib

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tunesmith.cli.parsing import Verb
+from tunesmith.cli.parsing import Verb, add_processes
 from tunesmith.cli.terminal import Outcome, Terminal, written
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet file (default: csv on standard output)")
     add_columns(parser, label=False)
+    add_processes(parser)
     add_model_options(parser)
 
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     source: Path | TextIO = sys.stdin if args.file == "-" else Path(args.file)
     output = None if args.output is None else Path(args.output)
     was_there = output is not None and output.exists()
-    options = {"output": output, "columns": columns_from_args(args), **model_settings(args)}
+    options = {"output": output, "columns": columns_from_args(args), **model_settings(args), "processes": args.processes or 1}
     predicted = use.predict(args.run, source, **options, listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
     dropped = predicted.dropped_rows.items()

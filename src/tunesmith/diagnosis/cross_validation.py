@@ -62,7 +62,13 @@ class CrossValidation:
 
 
 def cross_validate(
-    pooled: PooledSplits, recipe: Recipe, base: Path, request: AblationRequest, run: Path | None, clock: Clock
+    pooled: PooledSplits,
+    recipe: Recipe,
+    base: Path,
+    request: AblationRequest,
+    run: Path | None,
+    clock: Clock,
+    processes: int = 1,
 ) -> CrossValidation:
     """Computes the arrays for all rows.
 
@@ -70,11 +76,12 @@ def cross_validate(
         base: folder that a relative model path is looked up in first.
         request: input ablations. Linear models predict them, and are compared with such models of the whole rows.
         run: a finished run that recorded logits of the rows of train.
+        processes: that divide the rows to embed, and the folds to fine-tune.
     """
     splits, rows, seed = pooled.splits, pooled.rows, recipe.train.seed
     source = find_model(recipe.model, base)
     n_folds = default_folds(recipe.diagnose.n_folds, len(rows))
-    embeddings = embed_rows(rows, source, recipe.data.max_length, clock)
+    embeddings = embed_rows(rows, source, recipe.data.max_length, clock, processes)
     vectors = embeddings.vectors
     epoch_logits, mode = (None, "") if run is None else read_epoch_logits(run, splits.train, splits.labels)
 
@@ -88,28 +95,28 @@ def cross_validate(
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE
 
-            tuned, fold_logits = finetune_folds(pooled, recipe, source, linear.folds, progress)
+            tuned, fold_logits = finetune_folds(pooled, recipe, source, linear.folds, progress, processes)
             predictions = average_pred_probs(linear, tuned)
             epoch_logits, mode = (fold_logits, MODE) if epoch_logits is None else (epoch_logits, mode)
     embedder = lazy_embedder(source, recipe.data.max_length, embeddings.n_layers)
     ablation = ablate_inputs(request, rows, vectors, linear, embedder, seed=seed, clock=clock)
     if ablation.null_log2 is not None and recipe.diagnose.method == FINETUNE:
         with clock.phase("null model"):
-            ablation = with_finetuned_null(ablation, pooled, recipe, source, progress)
+            ablation = with_finetuned_null(ablation, pooled, recipe, source, progress, processes)
     flat = np.concatenate(vectors, axis=1) if isinstance(vectors, tuple) else vectors
     return CrossValidation(predictions, flat, pad_rows(epoch_logits, len(rows)), mode, ablation, embeddings.note)
 
 
-def embed_rows(rows: Examples, source: ModelSource, max_length: int | None, clock: Clock) -> BaseEmbeddings:
+def embed_rows(rows: Examples, source: ModelSource, max_length: int | None, clock: Clock, processes: int = 1) -> BaseEmbeddings:
     """Embeds all rows by the untouched base model."""
     with clock.phase("libraries"):
         from tunesmith.models.base_embeddings import embed
     with clock.phase("embeddings"):
-        return embed(rows, source, max_length)
+        return embed(rows, source, max_length, processes)
 
 
 def finetune_folds(
-    pooled: PooledSplits, recipe: Recipe, source: ModelSource, folds: Array, progress: Callable[[int], None]
+    pooled: PooledSplits, recipe: Recipe, source: ModelSource, folds: Array, progress: Callable[[int], None], processes: int
 ) -> tuple[OutOfFold, Array | None]:
     """Cross-validates fine-tuned models on all rows in the given folds (N); see ``fine_tuned``."""
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
@@ -117,11 +124,16 @@ def finetune_folds(
     rows, splits = pooled.rows, pooled.splits
     whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
     settled = with_defaults(with_default_epochs(recipe), source.n_bytes, len(rows))
-    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), folds, progress)
+    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), folds, progress, processes)
 
 
 def with_finetuned_null(
-    ablation: InputAblation, pooled: PooledSplits, recipe: Recipe, source: ModelSource, progress: Callable[[int], None]
+    ablation: InputAblation,
+    pooled: PooledSplits,
+    recipe: Recipe,
+    source: ModelSource,
+    progress: Callable[[int], None],
+    processes: int,
 ) -> InputAblation:
     """Adds the base model, fine-tuned on texts without content in the same folds, to the null model.
 
@@ -129,7 +141,8 @@ def with_finetuned_null(
     linear and fine-tuned models, so it is the null model, too.
     """
     assert ablation.null_log2 is not None
-    tuned, _ = finetune_folds(replace(pooled, rows=blank_rows(pooled.rows)), recipe, source, ablation.linear.folds, progress)
+    blank = replace(pooled, rows=blank_rows(pooled.rows))
+    tuned, _ = finetune_folds(blank, recipe, source, ablation.linear.folds, progress, processes)
     given = class_ids(pooled.rows)
     own = tuned.pred_probs[np.arange(len(given)), given]
     both = np.log2((2**ablation.null_log2 + own) / 2)

@@ -98,6 +98,7 @@ def diagnose_data_sets(
     output: str | Path | None = None,
     overwrite: bool = False,
     model: str = "builtin:minilm",
+    processes: int | str = 1,
     listener: Listener = silent,
     **sections: Any,
 ) -> DatasetsDiagnosis:
@@ -109,6 +110,7 @@ def diagnose_data_sets(
             list of texts (with pairs: and a list of second texts) to as many label names, or ``module:function``.
         explainer: a language model (a run, a folder, a hub id) that chooses among the conditions on which labels depend.
         output: the folder; by default ``runs/A-B-diagnosis``.
+        processes: that divide the rows to embed; ``auto``: one for each GPU.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``; not for recipes.
 
     Raises InputError if they cannot be compared; nothing was written.
@@ -118,7 +120,14 @@ def diagnose_data_sets(
     names = list(data) if isinstance(data, Mapping) else None
     folder = None if output is None else Path(output)
     return diagnose_recipes(
-        sources, names=names, oracle=oracle, explainer=explainer, folder=folder, overwrite=overwrite, listener=listener
+        sources,
+        names=names,
+        oracle=oracle,
+        explainer=explainer,
+        folder=folder,
+        overwrite=overwrite,
+        processes=processes,
+        listener=listener,
     )
 
 
@@ -139,6 +148,7 @@ def diagnose_recipes(
     explainer: str | None = None,
     folder: Path | None = None,
     overwrite: bool = False,
+    processes: int | str = 1,
     listener: Listener = silent,
 ) -> DatasetsDiagnosis:
     """Compares the data sets of several recipes, with the model and the settings of the first.
@@ -158,7 +168,7 @@ def diagnose_recipes(
     read = read_sets(names, recipes, sources, clock, needs_shared_labels=oracle is not None or explainer is not None)
     generator = None if explainer is None else load_generator(explainer, clock)
     answers = None if oracle is None or read.shared is None else ask_oracle(oracle, read.shared, clock)
-    measured = list(measure_sets(names, read.data, recipes[0], sources[0][0].base, clock))
+    measured = list(measure_sets(names, read.data, recipes[0], sources[0][0].base, clock, processes))
     comparison = None if read.shared is None else compare_labels(read.shared, measured, recipes[0], answers, clock, generator)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     outcome = make_outcome(place.final, read, measured, comparison, dict(clock.seconds))

@@ -24,6 +24,7 @@ from tunesmith.diagnosis.input_ablation import AblationRequest
 from tunesmith.diagnosis.out_of_fold import FOLDS, default_folds, fit_both, linear_features, mean_scores
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
 from tunesmith.evaluation.baselines.frozen import Embedded
+from tunesmith.models.many_processes import count_processes
 from tunesmith.progress import Clock
 from tunesmith.recipe.sections import Recipe
 
@@ -54,22 +55,26 @@ class MeasuredSet:
 
 
 def measure_sets(
-    names: Sequence[str], data: Sequence[LabelledData], recipe: Recipe, base: Path, clock: Clock
+    names: Sequence[str], data: Sequence[LabelledData], recipe: Recipe, base: Path, clock: Clock, processes: int | str = 1
 ) -> Iterator[MeasuredSet]:
-    """Measures each data set by the same kind of models, those of one recipe."""
+    """Measures each data set by the same kind of models, those of one recipe.
+
+    Raises InputError for more processes than the smallest set has rows, see ``count_processes``.
+    """
+    n_processes = count_processes(processes, min(sum(map(len, splits.named().values())) for splits in data))
     for name, splits in zip(names, data, strict=True):
         clock.part(name)
-        yield measure_set(name, splits, recipe, base, clock)
+        yield measure_set(name, splits, recipe, base, clock, n_processes)
 
 
-def measure_set(name: str, splits: LabelledData, recipe: Recipe, base: Path, clock: Clock) -> MeasuredSet:
+def measure_set(name: str, splits: LabelledData, recipe: Recipe, base: Path, clock: Clock, processes: int) -> MeasuredSet:
     """Cross-validates the rows of all splits, and computes V-information and the online code of their labels."""
     rows, starts = pool_splits(splits)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
     recipe = with_folds(recipe, rows, pooled.near)
     request = AblationRequest(trained_null=recipe.diagnose.null_model == TRAINED)
-    arrays = cross_validate(pooled, recipe, base, request, None, clock)
+    arrays = cross_validate(pooled, recipe, base, request, None, clock, processes)
     evidence, notes = tempered_evidence(name, pooled, arrays, recipe.diagnose.method)
     vectors = sides(arrays.embeddings, is_pairs=rows.pairs is not None)
     with clock.phase("codelength"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.diagnosis.out_of_fold import OutOfFold, in_one_fold
 from tunesmith.models.encode import encode
+from tunesmith.models.many_processes import in_processes
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.classification.data import LabelledTaskData
@@ -23,9 +26,12 @@ from tunesmith.tasks.classification.training import trainer_spec
 from tunesmith.training.fit import FitPlan, fit
 from tunesmith.training.signals import StopRequest
 
+FoldRows = tuple[Array, Array]
+"""Positions of the rows of a fold (M), and of the rows that its model is trained on."""
+
 
 def fine_tuned(
-    inputs: LabelledTaskData, folds: Array, progress: Callable[[int], None] = lambda done: None
+    inputs: LabelledTaskData, folds: Array, progress: Callable[[int], None] = lambda done: None, processes: int = 1
 ) -> tuple[OutOfFold, Array | None]:
     """Predicts every row of train by fine-tuned models, and averages each row's logits over the epochs.
 
@@ -35,6 +41,7 @@ def fine_tuned(
 
     Args:
         folds: the fold of each row (N), see ``assign_folds``.
+        processes: each trains one fold at a time; the results are those of one process with as many threads.
 
     Raises TrainingFailed if a fit left no usable model.
     """
@@ -42,17 +49,35 @@ def fine_tuned(
     given = class_ids(rows)
     n_folds = int(folds.max()) + 1
     quiet = replace(inputs, recipe=without_evaluations(inputs.recipe))
-    whole = prepared_rows(quiet, given)
+    rows_of = [
+        (np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (given != UNLABELLED))) for fold in range(n_folds)
+    ]
+    outputs: dict[int, tuple[Array, Array | None]] = {}
+    with in_processes(min(processes, n_folds), partial(fold_training, quiet, given)) as outputs_of:
+        for fold, output in outputs_of(rows_of):
+            outputs[fold] = output
+            progress(len(outputs))
     pred_probs, logits = np.zeros((len(given), labels.n)), None
-    for fold in range(n_folds):
-        held, rest = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (given != UNLABELLED))
-        encoded = {"train": whole.encoded["train"].take(rest), "validation": whole.encoded["train"].take(held)}
-        pred_probs[held], fold_logits = train_fold(quiet, replace(whole, encoded=encoded))
+    for fold, (held, rest) in enumerate(rows_of):  # in this order, on which the rounding of the sums depends
+        pred_probs[held], fold_logits = outputs[fold]
         if fold_logits is not None:
             logits = np.zeros((len(fold_logits), len(given), labels.n), dtype=np.float32) if logits is None else logits
             logits[:, rest] += fold_logits.astype(np.float32) / (n_folds - 1)
-        progress(fold + 1)
     return OutOfFold(pred_probs, folds, in_one_fold(given, folds)), logits
+
+
+@contextmanager
+def fold_training(inputs: LabelledTaskData, given: Array) -> Iterator[Callable[[FoldRows], tuple[Array, Array | None]]]:
+    """Tokenises all rows, and yields the function that trains one fold; see ``train_fold``."""
+    whole = prepared_rows(inputs, given)
+    tokens = whole.encoded["train"]
+
+    def train(rows: FoldRows) -> tuple[Array, Array | None]:
+        held, rest = rows
+        encoded = {"train": tokens.take(rest), "validation": tokens.take(held)}
+        return train_fold(inputs, replace(whole, encoded=encoded))
+
+    yield train
 
 
 def prepared_rows(inputs: LabelledTaskData, given: Array) -> TokenisedSplits:

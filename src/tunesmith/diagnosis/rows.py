@@ -24,7 +24,13 @@ from tunesmith.diagnosis.checks.rows import leakage
 from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate, logged_row_ids
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, EvidenceArrays, make_evidence
-from tunesmith.diagnosis.input_ablation import ablation_columns, ablation_diagnoses, make_ablation_request, write_tables
+from tunesmith.diagnosis.input_ablation import (
+    AblationRequest,
+    ablation_columns,
+    ablation_diagnoses,
+    make_ablation_request,
+    write_tables,
+)
 from tunesmith.diagnosis.outcome import (
     flagging_names,
     leading_diagnosis,
@@ -36,9 +42,10 @@ from tunesmith.diagnosis.outcome import (
     row_reason,
     write_record,
 )
-from tunesmith.diagnosis.pool import PooledSplits, pool_splits
+from tunesmith.diagnosis.pool import KINDS, PooledSplits, pool_splits
 from tunesmith.disk import whole_file
 from tunesmith.errors import DataError
+from tunesmith.models.many_processes import count_processes
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
@@ -110,6 +117,7 @@ def diagnose(
     run: Path | None = None,
     overwrite: bool = False,
     frames: Mapping[str, Any] | None = None,
+    processes: int | str = 1,
     listener: Listener = silent,
     oracle: Callable[[LabelledData], OracleAnswers] | None = None,
 ) -> DataDiagnosis:
@@ -119,6 +127,7 @@ def diagnose(
 
     Args:
         run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
+        processes: that divide the rows to embed, and the folds of ``diagnose.method: finetune``; ``auto``: one for each GPU.
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
     Raises InputError if the rows cannot be read or checked; nothing was written.
@@ -132,13 +141,11 @@ def diagnose(
         splits = load_labelled_data(recipe, loaded.base, frames, others, keep_unlabelled=True, row_ids=row_ids)
         request = make_ablation_request(recipe.diagnose, splits, loaded.base)
         rows, starts = pool_splits(splits)
-    answers = None
-    if oracle is not None:
-        with clock.phase("oracle"):
-            answers = oracle(splits)
+        n_processes = count_processes(processes, len(rows))
+    answers = None if oracle is None else ask(oracle, splits, clock)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
-    arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock) if splits.labels.problem_type == SINGLE else None
+    arrays = cross_validate_labels(pooled, recipe, loaded.base, request, run, clock, n_processes)
     method = recipe.diagnose.method
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
@@ -149,11 +156,35 @@ def diagnose(
         with clock.phase("save"):
             n_corrections = write_outcome(folder.work, results)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
-        counts = len(rows), n_corrections
-        outcome = DataDiagnosis(folder.final, findings, *counts, method, dict(clock.seconds), agreement=agreement, notes=notes)
+        figures = len(rows), n_corrections, method, dict(clock.seconds)
+        outcome = DataDiagnosis(folder.final, findings, *figures, agreement=agreement, notes=notes)
         write_record(folder.work / DIAGNOSIS_FILE, outcome.to_json())
         finish(folder)
     return outcome
+
+
+def ask(oracle: Callable[[LabelledData], OracleAnswers], splits: LabelledData, clock: Clock) -> OracleAnswers:
+    """Queries an oracle in a phase of its own."""
+    with clock.phase("oracle"):
+        return oracle(splits)
+
+
+def cross_validate_labels(
+    pooled: PooledSplits,
+    recipe: Recipe,
+    base: Path,
+    request: AblationRequest,
+    run: Path | None,
+    clock: Clock,
+    processes: int,
+) -> CrossValidation | None:
+    """Cross-validates rows with one label each (``cross_validate``); no model predicts others, which a note says of processes."""
+    kind = pooled.splits.labels.problem_type
+    if kind == SINGLE:
+        return cross_validate(pooled, recipe, base, request, run, clock, processes)
+    if processes > 1:
+        clock.listener(Event("note", f"no model predicts {KINDS[kind]} here: one process is used."))
+    return None
 
 
 def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
@@ -13,7 +15,7 @@ from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
-from tunesmith.models.inference import mean_embeddings
+from tunesmith.models.inference import forward_passes, in_row_order, mean_embeddings, pool_mean, release
 from tunesmith.models.layers import count_layers, keep_first_layers
 from tunesmith.models.load import (
     load_tokenizer,
@@ -23,6 +25,7 @@ from tunesmith.models.load import (
     require_every_layer,
     set_padding,
 )
+from tunesmith.models.many_processes import Prepare, in_processes
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -74,8 +77,22 @@ class _BodyEncoder:
     def vectors(self, encoded: Encoded) -> Array:
         return mean_embeddings(self.body, encoded, self.tokenizer.pad_token_id, self.fast_path)
 
+    def vectors_by_processes(self, columns: Sequence[Encoded], prepare: Prepare, processes: int) -> list[Array]:
+        """Computes the vectors of each column by several processes, which load the model; the weights in this one are freed."""
+        release(self.body)
+        with in_processes(processes, prepare) as outputs_of:
+            return [in_row_order(encoded, self.tokenizer.pad_token_id, outputs_of) for encoded in columns]
 
-def embed(rows: Examples, source: ModelSource, max_length: int | None = None) -> BaseEmbeddings:
+
+@contextmanager
+def mean_passes(source: ModelSource, n_layers: int | None) -> Iterator[Callable[[Mapping[str, Any]], Array]]:
+    """Loads the model and yields the function that computes the mean embeddings of a padded batch: (B, D) float32."""
+    encoder = _load_encoder(source, None, n_layers)
+    with forward_passes(encoder.body, pool_mean, precision=encoder.fast_path.precision) as forward:
+        yield forward
+
+
+def embed(rows: Examples, source: ModelSource, max_length: int | None = None, processes: int = 1) -> BaseEmbeddings:
     """Computes mean embeddings of all rows, by half the layers for very many tokens. Raises ModelError if loading fails."""
     encoder = _load_encoder(source, max_length)
     columns = [encoder.tokenize(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
@@ -83,7 +100,10 @@ def embed(rows: Examples, source: ModelSource, max_length: int | None = None) ->
     n_layers = enough_layers(of_layers, n_tokens)
     if n_layers < of_layers:
         keep_first_layers(encoder.body, n_layers)
-    vectors = [encoder.vectors(column) for column in columns]
+    if processes > 1:
+        vectors = encoder.vectors_by_processes(columns, partial(mean_passes, source, n_layers), processes)
+    else:
+        vectors = [encoder.vectors(column) for column in columns]
     return BaseEmbeddings(vectors[0] if len(vectors) == 1 else (vectors[0], vectors[1]), n_layers, of_layers, n_tokens)
 
 
@@ -98,13 +118,11 @@ def embedder(source: ModelSource, max_length: int | None = None, n_layers: int |
     Args:
         n_layers: layers of the embeddings that these are compared with; None for all.
     """
-    encoder = _load_encoder(source, max_length)
-    if n_layers is not None and n_layers < count_layers(encoder.body):
-        keep_first_layers(encoder.body, n_layers)
+    encoder = _load_encoder(source, max_length, n_layers)
     return lambda texts: encoder.vectors(encoder.tokenize(texts))
 
 
-def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
+def _load_encoder(source: ModelSource, max_length: int | None, n_layers: int | None = None) -> _BodyEncoder:
     quiet_libraries()
     from transformers import AutoModel
 
@@ -114,6 +132,8 @@ def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
         body, info = AutoModel.from_pretrained(source.location, **source.version, **options)
     require_every_layer(f"model.name {source.name}", body, info["unexpected_keys"])
     set_padding(body, tokenizer)
+    if n_layers is not None and n_layers < count_layers(body):
+        keep_first_layers(body, n_layers)
     body = body.eval().to(device_name())
     fast_path = choose_fast_path(fast=True, device=device_name())
     apply_fast_path(body, fast_path)

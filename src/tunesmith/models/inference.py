@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tunesmith.errors import first_line
 from tunesmith.models.encode import Encoded
 from tunesmith.models.fast.first_token import first_token_only
 from tunesmith.models.fast.path import FastPath
+from tunesmith.models.many_processes import Outputs, in_processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -94,6 +96,49 @@ def supported_path(model: torch.nn.Module, fast_path: FastPath) -> FastPath:
     return fast_path
 
 
+@contextmanager
+def forward_passes(
+    model: PreTrainedModel,
+    collect: Callable[[Any, torch.Tensor], torch.Tensor],
+    *,
+    precision: str = "fp32",
+    call: Callable[[Any, Batch], Any] = lambda model, batch: model(**batch),
+) -> Iterator[Callable[[Mapping[str, Any]], np.ndarray]]:
+    """Yields the function that computes ``collect(outputs, attention_mask)`` of a padded batch (B, T) of arrays: (B, D) float32.
+
+    Module modes and random generators are unchanged afterwards.
+    """
+    with evaluation_mode(model, precision) as device:
+
+        def forward(batch: Mapping[str, Any]) -> np.ndarray:
+            placed = {name: torch.as_tensor(array).to(device) for name, array in batch.items()}
+            outputs: np.ndarray = collect(call(model, placed), placed["attention_mask"]).float().cpu().numpy()
+            return outputs
+
+        yield forward
+
+
+def in_row_order(
+    encoded: Encoded, pad_id: int, outputs_of: Outputs, max_rows: int = 64, progress: Callable[[int], None] = no_progress
+) -> np.ndarray:
+    """Computes the outputs of all rows in batches of similar length, float32, in the order of the rows: (N, D).
+
+    Args:
+        outputs_of: computes the batches, in this process or in several; the batches are the same.
+        progress: called with the number of rows done.
+    """
+    done, values = 0, np.zeros((len(encoded), 0), dtype=np.float32)
+    batches = list(batches_by_length(encoded.lengths, max_rows))
+    padded = ({name: tensor.numpy() for name, tensor in pad_batch(encoded, positions, pad_id).items()} for positions in batches)
+    for number, outputs in outputs_of(padded):
+        if not values.shape[1]:
+            values = np.zeros((len(encoded), outputs.shape[1]), dtype=np.float32)
+        values[batches[number]] = outputs
+        done += len(outputs)
+        progress(done)
+    return values
+
+
 def run_model(
     model: PreTrainedModel,
     encoded: Encoded,
@@ -101,32 +146,32 @@ def run_model(
     collect: Callable[[Any, torch.Tensor], torch.Tensor],
     *,
     max_rows: int = 64,
-    precision: str = "fp32",
-    call: Callable[[Any, Batch], Any] = lambda model, batch: model(**batch),
     progress: Callable[[int], None] = no_progress,
+    **forward: Any,
 ) -> np.ndarray:
-    """Returns ``collect(outputs, attention_mask)`` of every row, float32, in the order of the rows: (N, D).
+    """Returns ``collect(outputs, attention_mask)`` of every row, computed in this process: (N, D); see ``in_row_order``.
 
-    Module modes and random generators are unchanged afterwards. ``progress`` is called with the number of rows done.
+    Args:
+        forward: ``precision`` and ``call`` of ``forward_passes``.
     """
-    done, values = 0, np.zeros((len(encoded), 0), dtype=np.float32)
-    with evaluation_mode(model, precision) as device:
-        for positions in batches_by_length(encoded.lengths, max_rows):
-            batch = {name: tensor.to(device) for name, tensor in pad_batch(encoded, positions, pad_id).items()}
-            outputs = collect(call(model, batch), batch["attention_mask"]).float().cpu().numpy()
-            if not values.shape[1]:
-                values = np.zeros((len(encoded), outputs.shape[1]), dtype=np.float32)
-            values[positions] = outputs
-            done += len(positions)
-            progress(done)
-    return values
+    with in_processes(1, partial(forward_passes, model, collect, **forward)) as outputs_of:
+        return in_row_order(encoded, pad_id, outputs_of, max_rows, progress)
+
+
+@contextmanager
+def logit_passes(model: PreTrainedModel, fast_path: FastPath) -> Iterator[Callable[[Mapping[str, Any]], np.ndarray]]:
+    """Yields the function that computes the logits of a padded batch on the fast path: (B, K)."""
+    with (
+        first_token_only(model, fast_path.first_token),
+        forward_passes(model, select_logits, precision=fast_path.precision) as forward,
+    ):
+        yield forward
 
 
 def logits(model: PreTrainedModel, encoded: Encoded, pad_id: int, fast_path: FastPath, max_rows: int = 64) -> np.ndarray:
     """Returns the logits of every row: (N, K) float32."""
-    precision = fast_path.precision
-    with first_token_only(model, fast_path.first_token):
-        return run_model(model, encoded, pad_id, select_logits, max_rows=max_rows, precision=precision)
+    with in_processes(1, partial(logit_passes, model, fast_path)) as outputs_of:
+        return in_row_order(encoded, pad_id, outputs_of, max_rows)
 
 
 def select_logits(outputs: Any, _mask: torch.Tensor) -> torch.Tensor:
@@ -135,12 +180,20 @@ def select_logits(outputs: Any, _mask: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def pool_mean(outputs: Any, mask: torch.Tensor) -> torch.Tensor:
+    """Averages the last hidden states (B, T, D) over the tokens of each row: (B, D)."""
+    states, weights = outputs["last_hidden_state"].float(), mask.unsqueeze(-1).float()
+    pooled: torch.Tensor = (states * weights).sum(1) / weights.sum(1)
+    return pooled
+
+
 def mean_embeddings(body: PreTrainedModel, encoded: Encoded, pad_id: int, fast_path: FastPath, max_rows: int = 64) -> np.ndarray:
     """Returns the mean of the last hidden states over the tokens of each row: (N, D) float32."""
+    return run_model(body, encoded, pad_id, pool_mean, max_rows=max_rows, precision=fast_path.precision)
 
-    def pool(outputs: Any, mask: torch.Tensor) -> torch.Tensor:
-        states, weights = outputs["last_hidden_state"].float(), mask.unsqueeze(-1).float()
-        pooled: torch.Tensor = (states * weights).sum(1) / weights.sum(1)
-        return pooled
 
-    return run_model(body, encoded, pad_id, pool, max_rows=max_rows, precision=fast_path.precision)
+def release(model: torch.nn.Module) -> None:
+    """Frees the weights of a model that other processes compute with; its config and its modules stay."""
+    model.to("meta")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

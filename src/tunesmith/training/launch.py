@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from tunesmith.machine import threads_per_process
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -66,10 +68,9 @@ def launch(argv: Sequence[str], processes: int) -> int:
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
         "-m", "tunesmith.cli.main", *argv,
     ]  # fmt: skip
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
     child = subprocess.Popen(
         command,
-        env={**os.environ, "TUNESMITH_CHILD": "1", "OMP_NUM_THREADS": threads},
+        env={**os.environ, "TUNESMITH_CHILD": "1", "OMP_NUM_THREADS": str(threads_per_process(processes))},
         start_new_session=True,
         preexec_fn=die_with_parent,
     )

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from tunesmith.data.table import Table
 from tunesmith.disk import disk_errors, require_space
 from tunesmith.errors import DataError, OutputError
 from tunesmith.evaluation.search import normalised
+from tunesmith.models.many_processes import count_processes
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
@@ -82,7 +84,7 @@ class Embedded:
 def embed(
     target: object, data: object, output: str | Path | None = None, *, text: Sequence[str] = (), prompt: str | None = None,
     dtype: Dtype = "float32", dimensions: int | None = None, normalize: bool = False, max_length: int | None = None,
-    resume: bool = False, overwrite: bool = False, listener: Listener = silent,
+    resume: bool = False, overwrite: bool = False, processes: int | str = 1, listener: Listener = silent,
 ) -> Any:  # fmt: skip
     """Writes the embeddings of texts, in the order of the rows, as ``Embedded``; returns them (N, D) if there is no output.
 
@@ -94,10 +96,9 @@ def embed(
         prompt: prefix of every text; None for the model's default prompt, if it has one.
         dimensions, normalize: keep so many leading dimensions (Matryoshka); then scale every embedding to length 1.
         resume: continue an interrupted run, which must have the same settings.
+        processes: that divide the rows, each with a GPU or with a share of the cores; ``auto``: one for each GPU.
 
-    Raises:
-        InputError: the rows, the model or the output cannot be used; nothing was written.
-        Interrupted: Ctrl-C; the finished parts stay.
+    Raises InputError if rows, model or output cannot be used (nothing was written), Interrupted on Ctrl-C (finished parts stay).
 
     Example::
 
@@ -106,11 +107,12 @@ def embed(
     started, path = time.perf_counter(), None if output is None else Path(output)
     work = None if path is None else placed(path, data, resume, overwrite)
     table = read_rows_or_text(data, listener)
-    columns = text_columns(table, text)
-    texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
-    if path is None:
-        require_texts(table, texts, resume or overwrite)
-    encoder = load_model(find_model(ModelSection(name=name), Path()), max_length, dimensions, listener)
+    columns, name = text_columns(table, text), str(getattr(target, "folder", target))
+    texts = join_columns(table, columns)
+    require_texts(table, texts, path, resume or overwrite)
+    n_processes = count_processes(processes, sum(text is not None for text in texts))
+    source = find_model(ModelSection(name=name), Path())
+    encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
         model=name,
         model_sha256=hash_model(name, Path()),
@@ -122,12 +124,22 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    if path is None or work is None:
-        return vectors_in_memory(texts, encoder, settings, listener)
-    n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
+    with in_processes_of(encoder, source, max_length, n_processes) as encoder:
+        if path is None or work is None:
+            return vectors_in_memory(texts, encoder, settings, listener)
+        n_kept = embed_file(work, table, texts, encoder, settings, resume, listener)
     found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
     default = encoder.default_prompt if prompt is None else ""
     return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
+
+
+def in_processes_of(
+    encoder: SentenceEncoder, source: ModelSource, max_length: int | None, processes: int
+) -> AbstractContextManager[SentenceEncoder]:
+    """Returns the context in which several processes compute the vectors of an encoder; see ``encoder_in_processes``."""
+    from tunesmith.models.embedding.encoder import encoder_in_processes
+
+    return encoder_in_processes(encoder, source, max_length, processes)
 
 
 def placed(path: Path, data: object, resume: bool, overwrite: bool) -> Work:
@@ -172,8 +184,10 @@ def text_columns(table: Table, requested: str | Sequence[str]) -> tuple[str, ...
     return columns or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
 
 
-def require_texts(table: Table, texts: Sequence[str | None], restarts: bool) -> None:
-    """Raises InputError if a row has no text, so that an array of embeddings would have no row for it."""
+def require_texts(table: Table, texts: Sequence[str | None], path: Path | None, restarts: bool) -> None:
+    """Raises InputError if a row has no text and there is no output file, so that an array would have no row for it."""
+    if path is not None:
+        return
     if restarts:
         raise OutputError.one("output", "resume and overwrite concern a file, and there is no output.", "Name it: output=FILE.")
     missing = [table.row_ids[i] for i, text in enumerate(texts) if text is None]

@@ -29,13 +29,13 @@ from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Finding, Metric, RunResult
 from tunesmith.tasks.classification.label_reading import with_labels_of_run
+from tunesmith.tasks.classification.many_processes import open_for, predictor_in_processes
 from tunesmith.tasks.classification.other_model import (
     ModelSettings,
     OtherPredictor,
     is_other_model,
     matched_to,
     note_columns,
-    open_predictor,
 )
 from tunesmith.tasks.classification.own_metrics import metrics_of_run
 from tunesmith.tasks.classification.predicted import text_columns, with_joined_text
@@ -59,6 +59,7 @@ def evaluate(
     labels: str | Path | Mapping[Any, Any] | None = None,
     tokenizer: str | Path | None = None,
     n_resamples: int = 10_000,
+    processes: int | str = 1,
     listener: Listener = silent,
 ) -> RunResult:
     """Computes the task's metrics, with intervals, of a classifier or regression on labelled rows: a run, or any other model.
@@ -72,7 +73,7 @@ def evaluate(
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
         labels: label of the file -> class of the run (see ``recipe.given_labels``), empty if the file holds the classes; default:
             the run's ``data.labels`` where it fits. Of other models: class of the model, or label of the file -> its name.
-        tokenizer: as for ``predict``, of a model that is no run.
+        tokenizer, processes: as for ``predict``.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run. Example::
 
@@ -82,22 +83,31 @@ def evaluate(
     folder, table, name = folder_of(target), read_evaluated(data, listener), source_name(data)
     listener(Event("phase", "model"))
     is_run = isinstance(target, Run) or not is_other_model(folder)
-    predictor = open_predictor(target, ModelSettings.of(None if is_run else label_map, tokenizer), listener)
+    settings = ModelSettings.of(None if is_run else label_map, tokenizer)
+    predictor = open_for(target, processes, settings, listener)
     task: TaskName = "regression" if predictor.config.labels.problem_type == REGRESSION else "classification"
-    requested = columns_section(columns)
-    requested = requested.model_copy(update={"group": requested.group or group_of_run(folder, table, listener)})
-    reading = LabelledReading(requested, task, split_name, label_map if is_run else None)
+    reading = LabelledReading(with_group(columns, folder, table, listener), task, split_name, label_map if is_run else None)
     predictor, examples, unknown = labelled_rows(table, predictor, reading, listener)
     listener(Event("phase", "predicting"))
     split, left_out = split_metrics_of(folder, examples, predictor, SplitMetrics(split_name, TASKS[task].metrics))
+    with predictor_in_processes(predictor, target, settings, processes, len(examples)) as predictor:
+        measured = tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener))
     result = RunResult(
         task=task,
-        metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples), listener)),
+        metrics=measured,
         findings=(Finding("not_measured", left_out, flagged=1),) if left_out else (),
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
         data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
     return with_look(result, data, folder)
+
+
+def with_group(
+    columns: ColumnsSection | Mapping[str, Any] | None, folder: Path, table: Table, listener: Listener
+) -> ColumnsSection:
+    """Returns the requested columns by their role, with the group of the run's rows unless another one is requested."""
+    requested = columns_section(columns)
+    return requested.model_copy(update={"group": requested.group or group_of_run(folder, table, listener)})
 
 
 def rows_record(examples: Examples, labels: Labels, unknown: Counter[str]) -> dict[str, Any]:

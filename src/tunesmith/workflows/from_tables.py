@@ -109,6 +109,7 @@ def diagnose(
     task: str = "classification",
     model: str = "builtin:minilm",
     overwrite: bool = False,
+    processes: int | str = 1,
     listener: Listener | None = None,
     **sections: object,
 ) -> DataDiagnosis:
@@ -117,6 +118,7 @@ def diagnose(
     Args:
         data: as for ``train``.
         validation, test: a path or a table: diagnosed as well, and searched for rows of ``data``.
+        processes: that divide the rows to embed, and the folds of ``diagnose.method: finetune``; ``auto``: one for each GPU.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``.
 
     Raises InputError if the rows cannot be read or diagnosed; nothing was written.
@@ -130,7 +132,7 @@ def diagnose(
     splits = {split: value for split, value in splits.items() if value is not None}
     loaded, frames = recipe_for("diagnose()", splits, {"output": str(output), "task": task, "model": model}, sections)
     with listener_here(listener) as shown:
-        return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=shown)
+        return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, processes=processes, listener=shown)
 
 
 def trace(

@@ -33,14 +33,14 @@ from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.words import threshold_words
 from tunesmith.results import finite
+from tunesmith.tasks.classification.many_processes import open_for, predictor_in_processes
 from tunesmith.tasks.classification.other_model import (
     ModelSettings,
     note_columns,
-    open_predictor,
     with_named_classes,
 )
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns, with_joined_text
-from tunesmith.tasks.classification.predictor import CONFIG, PredictorConfig
+from tunesmith.tasks.classification.predictor import CONFIG, Predictor, PredictorConfig
 from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -168,6 +168,7 @@ def predict(
     columns: ColumnsSection | Mapping[str, Any] | None = None,
     labels: Mapping[Any, Any] | None = None,
     tokenizer: str | Path | None = None,
+    processes: int | str = 1,
     listener: Listener = silent,
 ) -> PredictionTable:
     """Predicts every row with a finished run, or with a classifier or regression that another program trained.
@@ -182,6 +183,7 @@ def predict(
         columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
         labels: of a model that is no run: names for its classes, such as ``{"LABEL_0": "negative"}``.
         tokenizer: of a model that is no run: its tokenizer, where its own folder has none.
+        processes: that divide the rows, each with a GPU or with a share of the cores; ``auto``: one for each GPU.
 
     Raises InputError if there is no such run or file, or the text column is not detected.
 
@@ -194,21 +196,30 @@ def predict(
         require_output(path, data)
     table = read_texts(data, listener, joined_columns(target))
     listener(Event("phase", "model"))
-    predictor = with_named_classes(open_predictor(model, ModelSettings.of(labels, tokenizer), listener), listener)
+    settings = ModelSettings.of(labels, tokenizer)
+    predictor = with_named_classes(open_for(model, processes, settings, listener), listener)
+    examples, id_column = rows_to_predict(table, predictor, columns_section(columns), listener)
+    listener(Event("phase", "predicting"))
+    with predictor_in_processes(predictor, model, settings, processes, len(examples)) as predictor:
+        rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
+    predictions = prediction_table(rows, examples, id_column, predictor.config.labels.values, data)
+    if path is not None:
+        predictions.write(path)
+    return predictions
+
+
+def rows_to_predict(
+    table: Table, predictor: Predictor, requested: ColumnsSection, listener: Listener
+) -> tuple[Examples, str | None]:
+    """Builds the rows of a table with all its columns, and returns the name of the id column; notes say what is read."""
     own = list(table.columns)
-    table, given = with_joined_text(table, predictor, columns_section(columns))
+    table, given = with_joined_text(table, predictor, requested)
     text = text_columns(table, predictor, given)
     notes = replaced_columns(table, {**predictor.config.columns, "label": None}, given, text)
     for note in [*notes, *threshold_words(predictor.config.thresholds, predictor.config.labels.names)]:
         listener(Event("note", note))
     note_columns(predictor, table, text, listener)
-    examples = make_examples(table, text, None, "predict", others={name: name for name in own})
-    listener(Event("phase", "predicting"))
-    rows = predict_rows(predictor, examples.texts, examples.pairs, listener)
-    predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
-    if path is not None:
-        predictions.write(path)
-    return predictions
+    return make_examples(table, text, None, "predict", others={name: name for name in own}), text.id
 
 
 def require_output(path: Path, data: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from tunesmith.evaluation.search import Similarity
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
-from tunesmith.models.inference import no_progress, run_model
+from tunesmith.models.inference import forward_passes, in_row_order, no_progress, release
 from tunesmith.models.load import UNLIMITED, model_errors, position_limit, require_whole_base, set_padding
+from tunesmith.models.many_processes import Outputs, in_processes
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class SentenceEncoder:
         prompts: name -> text put before a text, as in training; may be empty.
         default_prompt: put before a text that is no query and no document, as upstream's ``encode`` does; may be empty.
         is_plain: whether token ids and a mask are all that the model reads; else upstream's ``encode`` is used.
+        outputs_of: computes the batches in other processes (``encoder_in_processes``); None if the model is here.
     """
 
     name: str
@@ -48,6 +52,7 @@ class SentenceEncoder:
     prompts: dict[str, str]
     default_prompt: str
     is_plain: bool
+    outputs_of: Outputs | None = None
 
     def encode(self, texts: Sequence[str], prompt: str = "", progress: Callable[[int], None] = no_progress) -> Array:
         """Returns the vectors of the texts (N, dimension) float32, of length 1 only if the model normalises.
@@ -59,15 +64,10 @@ class SentenceEncoder:
         model: Any = self.model
         if not self.is_plain:
             return np.asarray(model.encode(list(texts), prompt=prompt, show_progress_bar=False), dtype=np.float32)
-        return run_model(
-            model,
-            tokenize_texts(model, [prompt + text for text in texts]),
-            model.tokenizer.pad_token_id,
-            lambda outputs, _mask: outputs["sentence_embedding"],
-            precision=self.fast_path.precision,
-            call=lambda model, batch: model(dict(batch)),  # the model adds its outputs to the dictionary
-            progress=progress,
-        )
+        encoded = tokenize_texts(model, [prompt + text for text in texts])
+        here = nullcontext(self.outputs_of) if self.outputs_of is not None else in_processes(1, partial(vector_passes, self))
+        with here as outputs_of:
+            return in_row_order(encoded, model.tokenizer.pad_token_id, outputs_of, progress=progress)
 
     def prompt_for(self, *names: str) -> str:
         """Returns the first of these prompts that the model has, else the empty string; without names the default prompt.
@@ -75,6 +75,48 @@ class SentenceEncoder:
         As upstream's ``encode_query`` and ``encode_document``, which put the default prompt before no query and no document.
         """
         return next((self.prompts[name] for name in names if self.prompts.get(name)), "") if names else self.default_prompt
+
+
+@contextmanager
+def vector_passes(encoder: SentenceEncoder) -> Iterator[Callable[[Mapping[str, Any]], Array]]:
+    """Yields the function that computes the vectors of a padded batch: (B, dimension) float32."""
+    model: Any = encoder.model
+    with forward_passes(
+        model,
+        lambda outputs, _mask: outputs["sentence_embedding"],
+        precision=encoder.fast_path.precision,
+        call=lambda model, batch: model(dict(batch)),  # the model adds its outputs to the dictionary
+    ) as forward:
+        yield forward
+
+
+@contextmanager
+def loaded_vector_passes(source: ModelSource, max_length: int | None) -> Iterator[Callable[[Mapping[str, Any]], Array]]:
+    """Loads an encoder, and yields the function that computes the vectors of a padded batch: (B, dimension) float32."""
+    with vector_passes(load_encoder(source, max_length)) as forward:
+        yield forward
+
+
+@contextmanager
+def encoder_in_processes(
+    encoder: SentenceEncoder, source: ModelSource, max_length: int | None, processes: int
+) -> Iterator[SentenceEncoder]:
+    """Yields the encoder whose vectors are computed by several processes, which load the model; its own weights are freed.
+
+    Upstream's pool (``encode(pool=...)``) has other batches than one process, whose vectors differ in bf16, and imports the
+    script of the caller.
+
+    Raises ModelError if upstream's ``encode`` would be needed; with one process the encoder stays as it is.
+    """
+    if processes == 1:
+        yield encoder
+        return
+    if not encoder.is_plain:
+        message = "it reads more than token ids, so that only one process can encode its texts."
+        raise ModelError.one(f"model.name {encoder.name}", message, "Leave out --processes.")
+    release(encoder.model)
+    with in_processes(processes, partial(loaded_vector_passes, source, max_length)) as outputs_of:
+        yield replace(encoder, outputs_of=outputs_of)
 
 
 def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool = True) -> SentenceEncoder:

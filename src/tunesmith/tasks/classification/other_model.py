@@ -137,7 +137,7 @@ def load_other_predictor(name: str, settings: ModelSettings) -> OtherPredictor:
     max_length = max_input_tokens(position_limit(loaded.model), tokenizer, None)
     config = PredictorConfig(Labels(loaded.problem_type, names), max_length, None, columns)
     ready = ready_predictor(loaded.model, tokenizer, config)
-    return OtherPredictor(ready.model, ready.tokenizer, config, ready.fast_path, name, settings)
+    return OtherPredictor(ready.model, ready.tokenizer, config, ready.fast_path, name=name, settings=settings)
 
 
 def require_whole(name: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from tunesmith.models.fast.path import FastPath
+    from tunesmith.models.many_processes import Outputs
 
 CONFIG = "tunesmith.json"
 
@@ -155,12 +156,17 @@ def predicts_no_labels(folder: Path) -> InputError:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained classifier or regression in memory with everything that predictions need."""
+    """A trained classifier or regression in memory with everything that predictions need.
+
+    Attributes:
+        outputs_of: computes the batches in other processes (``many_processes``); None if the model is here.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     config: PredictorConfig
     fast_path: FastPath
+    outputs_of: Outputs | None = None
 
     def scores(self, texts: list[str], pairs: list[str] | None = None, listener: Listener = silent) -> np.ndarray:
         """Computes probabilities (N, K) in the order of the labels, or numbers (N) for a regression.
@@ -168,7 +174,7 @@ class Predictor:
         The listener gets a note on the number of rows that are longer than the model reads.
         """
         from tunesmith.models.encode import encode
-        from tunesmith.models.inference import logits
+        from tunesmith.models.inference import in_row_order, logits
         from tunesmith.tasks.classification.scoring import to_scores
 
         examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
@@ -176,7 +182,11 @@ class Predictor:
         if encoded.n_truncated:
             cut = f"{encoded.n_truncated:,} of {plural(len(texts), 'row')}"
             listener(Event("note", f"{cut} were truncated at {plural(encoded.max_length, 'token')}, the longest that it reads."))
-        outputs = logits(self.model, encoded, self.tokenizer.pad_token_id, self.fast_path)
+        pad_id = self.tokenizer.pad_token_id
+        if self.outputs_of is None:
+            outputs = logits(self.model, encoded, pad_id, self.fast_path)
+        else:
+            outputs = in_row_order(encoded, pad_id, self.outputs_of)
         if not np.isfinite(outputs).all():
             message = "its outputs are not finite for some texts, so its weights are damaged."
             raise ModelError.one(str(self.tokenizer.name_or_path), message, "Copy the folder of the run again.")
