@@ -201,6 +201,7 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location,
             **source.version,
+            **source.attention,
             num_labels=labels.n,
             id2label=dict(enumerate(labels.names)),
             label2id={name: i for i, name in enumerate(labels.names)},

@@ -38,6 +38,8 @@ class ModelSection(Section):
     """Run the Python code in the model's repository."""
     tokenizer: str | None = None
     """The tokenizer of a checkpoint without one, given like model.name. It is saved with the run's model."""
+    attn_implementation: str | None = None
+    """Attention: eager, sdpa, flash_attention_2 (or 3, 4; needs a GPU and its package) or flex_attention. Default: chosen."""
     new_tokens: list[str] = []
     """Tokens to add to a language model's tokenizer. Their embeddings start at the mean embedding and are trained."""
     rope_parameters: RopeSection | None = None

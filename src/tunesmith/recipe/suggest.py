@@ -123,6 +123,9 @@ OTHER_NAMES: Mapping[str, str] = MappingProxyType({**MORE_NAMES, **by_name(_GROU
 
 _SENTENCES: dict[str, str] = {
     "amp bf16 dtype precision torch_dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
+    "attention attn attn_impl flash_attention flash_attn use_flash_attention use_flash_attention_2 sdp_attention": (
+        "Write model.attn_implementation: sdpa, eager, flash_attention_2 or flex_attention."
+    ),
     "cache_dir": "Set the Hub's environment variable HF_HOME to choose the download folder.",
     "device use_cuda": "The device is detected; upstream.use_cpu: true keeps the run off the GPU.",
     "do_eval do_predict do_train": "The command (train, evaluate, predict) decides.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class AdapterBase:
 
     @classmethod
     def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
-        return cls(source, fingerprint(source), objective, quantisation)
+        # The attention is a choice for the machine of the training: the same adapter is used on others.
+        return cls(replace(source, attn_implementation=None), fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
         write_text(folder / BASE_FILE, json.dumps(asdict(self), indent=2) + "\n")

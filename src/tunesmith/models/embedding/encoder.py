@@ -90,7 +90,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
 
     where = f"model.name {source.name}"
     with model_errors(where, "it cannot be loaded as an embedding model"):
-        options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
+        options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32", **source.attention}}
         model: Any = SentenceTransformer(source.location, **options, **source.version)
     body = text_transformer(model)
     positions = None if body is None else position_limit(body)
@@ -102,7 +102,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
                 where, f"it has {plural(positions, 'position')}; max_length is {max_length}.", f"Use at most {positions}."
             )
         model.max_seq_length = max_length
-    fast_path = choose_fast_path(fast, device_name())
+    fast_path = choose_fast_path(fast, device_name(), attention=source.attn_implementation)
     if body is not None:
         require_whole_base(source, body, model.tokenizer, type(body))
         set_padding(body, model.tokenizer)

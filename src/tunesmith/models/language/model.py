@@ -97,7 +97,7 @@ def load_language_model(
         if source.rope_parameters is not None:
             config = with_longer_context(config, source.rope_parameters["factor"], source.rope_parameters["rope_type"])
         options = {"config": config, "dtype": "float32", "use_safetensors": True, "output_loading_info": True}
-        model, info = objective.load(source.location, **source.version, **placement, **options)
+        model, info = objective.load(source.location, **source.version, **source.attention, **placement, **options)
     new_weights = tuple(sorted(info["missing_keys"]))
     if objective == CAUSAL and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."

@@ -19,6 +19,7 @@ from tunesmith.models.adapters.bottleneck import has_bottlenecks
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors
+from tunesmith.models.inference import attention_in_fp32
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import load_tokenizer, model_errors, require_trained_weights
 from tunesmith.models.source import ModelSource
@@ -183,7 +184,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
 def sample_logits(model: PreTrainedModel | PeftModel, sample: Sample) -> list[np.ndarray]:
     """Returns the logits (T, V) of each text by itself, in fp32."""
     device = next(model.parameters()).device
-    with torch.inference_mode():
+    with torch.inference_mode(), attention_in_fp32(model):
         return [model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy() for ids in sample]
 
 

@@ -129,7 +129,8 @@ def load(
     n_rows = len(tokens.encoded["train"])
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
-    fast_path = supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name()))
+    chosen = choose_fast_path(recipe.train.fast, device_name(), attention=recipe.model.attn_implementation)
+    fast_path = supported_path(loaded.model, chosen)
     data.clock.part("head")
     head = start_head(data, loaded, tokens, fast_path)
     model, n_steps = loaded.model, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps
