@@ -131,6 +131,17 @@ class AdapterSection(Section):
     """Any method of the installed peft (lora, dora, ia3, prefix_tuning, ...), or a bottleneck adapter: houlsby, pfeiffer."""
 
 
+class QuantisationSection(Section):
+    """Options of 4-bit weights by transformers' names (BitsAndBytesConfig), in place of the name nf4."""
+
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    """Format of the weights: nf4 (for weights that are normally distributed), or fp4 (a small floating-point number)."""
+    bnb_4bit_compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the products; auto: bfloat16 where the machine has it in hardware, else float32."""
+    bnb_4bit_use_double_quant: bool = True
+    """Quantize the scales of the blocks of weights as well."""
+
+
 class EarlyStoppingSection(Section):
     """Stops training when a metric no longer improves on validation."""
 
@@ -287,8 +298,8 @@ class Recipe(Section):
     """The training, validation and test rows."""
     adapter: AdapterSection | None = None
     """Parameter-efficient fine-tuning. Default: full fine-tuning."""
-    quantisation: Literal["nf4", "int8"] | None = None
-    """Quantize the frozen base model to 4 or 8 bits with bitsandbytes; needs an adapter."""
+    quantisation: Literal["nf4", "fp4", "int8"] | QuantisationSection | None = None
+    """Quantize the frozen base model to 4 or 8 bits with bitsandbytes: nf4, fp4, int8, or keys. Needs an adapter."""
     embedding: EmbeddingSection = EmbeddingSection()
     """Training of sentence embedding models and rerankers."""
     sft: SftSection = SftSection()
