@@ -1,4 +1,4 @@
-"""Options of loading reach the model of a whole run: the attention that the recipe names."""
+"""Options of loading reach the model of a whole run: the attention that the recipe names, and the bits of its weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from tunesmith.errors import ModelError
+from tunesmith.models.adapters.quantisation import Quantisation
+from tunesmith.models.adapters.quantise import classifier_options
 from tunesmith.recipe.load import load_recipe
+from tunesmith.tasks.classification.predictor import load_predictor
 from tunesmith.workflows.train import train as run_recipe
 
 QUICK = {"max_steps": 12, "learning_rate": 3e-3, "n_evaluations": 2, "n_logs": 20}
@@ -52,3 +57,67 @@ def test_a_named_attention_reaches_the_model_and_no_file(
     assert kernels["reasons"]["attention"].endswith("model.attn_implementation: eager")
     assert "attn" not in (folder / "model" / "config.json").read_text()
     assert all(certificate["passed"] for certificate in result["certificates"])
+
+
+FP4 = {"bnb_4bit_quant_type": "fp4", "bnb_4bit_compute_dtype": "float32", "bnb_4bit_use_double_quant": False}
+
+
+def quantised_run(rows: list[dict[str, str]], model: Path, folder: Path, **sections: Any) -> tuple[Path, dict[str, Any]]:
+    given = {"adapter": {"method": "lora", "r": 4}, "quantisation": "nf4", **sections}
+    folder, result = run_on(rows, model, folder, **given)
+    assert all(certificate["passed"] for certificate in result["certificates"])
+    names = {certificate["name"] for certificate in result["certificates"]}
+    assert names >= {"the saved adapter on its base model equals the trained model", "the merged model equals the adapter"}
+    assert "and merged into unquantised ones" in result["training"]["notes"][-1]
+    assert "quantization_config" not in (folder / "model" / "config.json").read_text()
+    return folder, result
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", FP4, "int8"], ids=["nf4", "fp4", "int8"])
+def test_a_classifier_in_few_bits_learns_and_is_saved_whole(
+    quantisation: Any, tiny_model: Path, sentences: list[dict[str, str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    train = {"max_steps": 60, "learning_rate": 1e-2, "head_init": "random", "distillation": "none"}
+    folder, result = quantised_run(sentences, tiny_model, tmp_path / "run", quantisation=quantisation, train=train)
+    training = result["training"]
+    assert training["quantisation"] == quantisation
+    assert training["last_loss"] < 0.7 * training["first_loss"]
+    assert json.loads((folder / "adapter" / "base.json").read_text())["quantisation"] == quantisation
+    predictor = load_predictor(folder)
+    rows = predictor.rows(predictor.scores([row["text"] for row in sentences]))
+    right = sum(found["prediction"] == row["label"] for found, row in zip(rows, sentences, strict=True))
+    assert right > 0.9 * len(sentences)
+
+
+def test_only_the_body_of_a_classifier_is_in_few_bits(tiny_model: Path, sentences: list[dict[str, str]]) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    for kind in ("nf4", "int8"):
+        options = classifier_options(Quantisation(kind), AutoConfig.from_pretrained(tiny_model))
+        model = AutoModelForSequenceClassification.from_pretrained(tiny_model, dtype="float32", **options)
+        layers = (bitsandbytes.nn.Linear4bit, bitsandbytes.nn.Linear8bitLt)
+        whole = {name for name, module in model.named_modules() if type(module) is torch.nn.Linear}
+        assert whole == {"classifier", "bert.pooler.dense"}
+        assert sum(isinstance(module, layers) for module in model.modules()) == 2 * 6
+
+
+def test_an_embedding_model_in_few_bits(tiny_model: Path, sentences: list[dict[str, str]], tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    _, result = quantised_run(sentences, tiny_model, tmp_path / "run", task="embedding")
+    assert result["training"]["notes"][-1].endswith("the metrics are those of the quantised model")
+    untuned = next(system for system in result["baselines"] if system["name"] == "untuned")
+    assert untuned["note"] == "the base model as published, in 4 bits (NF4)"
+
+
+@pytest.mark.parametrize("task", ["classification", "embedding"])
+@pytest.mark.parametrize(
+    ("method", "message"), [("houlsby", "with an adapter of peft|cannot be merged"), ("pissa", "starts from a part of the base")]
+)
+def test_methods_that_need_whole_weights_are_refused(
+    task: str, method: str, message: str, tiny_model: Path, sentences: list[dict[str, str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    with pytest.raises(ModelError, match=message):
+        quantised_run(sentences, tiny_model, tmp_path / "run", task=task, adapter={"method": method})
