@@ -61,7 +61,7 @@ def test_a_named_attention_reaches_the_model_and_no_file(
     assert all(certificate["passed"] for certificate in result["certificates"])
 
 
-FP4 = {"bnb_4bit_quant_type": "fp4", "bnb_4bit_compute_dtype": "float32", "bnb_4bit_use_double_quant": False}
+FP4 = {"bnb_4bit_quant_type": "fp4", "bnb_4bit_compute_dtype": "float16", "bnb_4bit_use_double_quant": False}
 
 
 def quantised_run(rows: list[dict[str, str]], model: Path, folder: Path, **sections: Any) -> tuple[Path, dict[str, Any]]:
