@@ -68,7 +68,7 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 @contextmanager
 def attention_in_fp32(model: torch.nn.Module, precision: str = "fp32") -> Iterator[None]:
     """Computes by SDPA for a while, in fp32, where the model has flash attention: that has no fp32."""
-    configs = [module.config for module in model.modules() if "flash" in str(attention_of(module))]
+    configs: list[Any] = [module.config for module in model.modules() if "flash" in str(attention_of(module))]
     before = [config._attn_implementation for config in configs]
     try:
         for config in configs if precision == "fp32" else ():

@@ -93,7 +93,7 @@ def detect_quantisation(model: torch.nn.Module) -> Quantisation | None:
     for module in model.modules():
         layer: Any = module
         if bitsandbytes_class(layer) == "Linear4bit":
-            dtype = "auto" if layer.compute_dtype == automatic_dtype() else str(layer.compute_dtype).removeprefix("torch.")
+            dtype: Any = "auto" if layer.compute_dtype == automatic_dtype() else str(layer.compute_dtype).removeprefix("torch.")
             return Quantisation(layer.weight.quant_type, dtype, bool(layer.weight.compress_statistics))
         if bitsandbytes_class(layer) == "Linear8bitLt":
             return Quantisation("int8")
