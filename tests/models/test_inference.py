@@ -14,7 +14,7 @@ from tunesmith.data.table import Examples
 from tunesmith.models.encode import encode
 from tunesmith.models.equivalence import certificate, fp32_logits
 from tunesmith.models.fast.path import FastPath
-from tunesmith.models.inference import batches_by_length, mean_embeddings
+from tunesmith.models.inference import batches_by_length, evaluation_mode, mean_embeddings
 
 
 @given(st.lists(st.integers(1, 300), max_size=80), st.integers(1, 20), st.integers(10, 600))
@@ -68,3 +68,13 @@ def test_mean_embeddings_ignore_padding(model_and_rows) -> None:
     alone = mean_embeddings(model.base_model, rows, 0, FastPath(), max_rows=1)
     assert together.shape == (40, 32)
     assert np.abs(together - alone).max() < 1e-5
+
+
+def test_flash_attention_is_replaced_in_fp32_and_comes_back(model_and_rows) -> None:
+    model, rows = model_and_rows
+    expected = fp32_logits(model, rows, 0, 8)
+    model.config._attn_implementation = "flash_attention_2"  # its package is not needed: fp32 never calls it
+    assert np.array_equal(fp32_logits(model, rows, 0, 8), expected)
+    assert model.config._attn_implementation == "flash_attention_2"
+    with evaluation_mode(model, "bf16"):
+        assert model.config._attn_implementation == "flash_attention_2"

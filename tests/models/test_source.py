@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.errors import InputError, ModelError
+from tunesmith.errors import InputError, MissingExtra, ModelError
 from tunesmith.models import source
 from tunesmith.models.source import find_model, find_tokenizer
 from tunesmith.recipe.files import locate
@@ -20,6 +20,14 @@ def refused(name: str, base: Path) -> str:
         find_model(ModelSection(name=name), base)
     assert caught.value.exit_code == 2
     return str(caught.value)
+
+
+def test_flash_attention_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    section = ModelSection(name="builtin:minilm", attn_implementation="flash_attention_2")
+    with pytest.raises(MissingExtra, match=r"needs the package flash-attn and a GPU.*pip install flash-attn.*: sdpa"):
+        find_model(section, Path())
+    monkeypatch.setattr("tunesmith.models.source.version", lambda _name: "2.8.0")
+    assert find_model(section, Path()).attention == {"attn_implementation": "flash_attention_2"}
 
 
 def test_a_folder_beside_the_recipe_is_found(tiny_model: Path) -> None:

@@ -37,6 +37,7 @@ def test_any_recipe_comes_back(tmp_path_factory: pytest.TempPathFactory, mapping
 
 def test_every_key_is_there_with_its_meaning() -> None:
     mapping = {"data": {"train": "a.csv"}, "adapter": {"method": "lora"}, "train": {"early_stopping": {}}}
+    mapping["quantisation"] = {"bnb_4bit_quant_type": "fp4"}
     text = resolved_yaml(recipe_from_mapping(mapping))
     vectors = resolved_yaml(recipe_from_mapping({**mapping, "task": "embedding", "embedding": {"hard_negatives": {}}}))
     stretched = {"task": "sft", "data": {"train": "a.csv"}, "model": {"rope_parameters": {"factor": 2}}}

@@ -17,6 +17,14 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         {"data": {"also": ["b.csv", "./b.csv"]}},
         "data.also[1]: is the same file as data.also[0]: each of its rows would be used twice.",
     ),
+    (
+        {"model": {"attn_implementation": "flash_atention_2"}},
+        'model.attn_implementation: transformers has no attention "flash_atention_2". Did you mean flash_attention_2?',
+    ),
+    (
+        {"model": {"attn_implementation": "flash_attention_2"}, "train": {"fast": False}},
+        "model.attn_implementation: flash_attention_2 computes only in bf16 and fp16, and train.fast: false trains in fp32.",
+    ),
     ({"data": {"template": "{a"}}, "data.template: a { has no partner; write {{ for the character itself."),
     (
         {"data": {"template": "{a}", "columns": {"text": "b"}}},

@@ -110,8 +110,8 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
             "`sft` applies only to language models, and the task is classification. Remove the key, or write task: sft.",
         ),
         (
-            {"task": "embedding", "quantisation": "nf4"},
-            "`quantisation` applies only to language models, and the task is embedding. Remove the key, or write task: sft or ",
+            {"task": "embedding", "quantisation": {"bnb_4bit_quant_type": "fp4"}},
+            "fp4 weights cannot be trained, and there is no adapter. Add adapter: {method: lora}, or remove the key.",
         ),
         (
             {"task": "classification", "evaluate": {"stride": 8}},

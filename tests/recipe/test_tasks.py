@@ -31,7 +31,6 @@ VALUES: dict[Key, Any] = {
     ("embedding",): {"hard_negatives": {}},
     ("sft",): {"loss_on": "all"},
     ("pretraining",): {"objective": "causal"},
-    ("quantisation",): "nf4",
     ("model", "tokenizer"): "builtin:minilm",
     ("model", "new_tokens"): ["<new>"],
     ("model", "rope_parameters"): {"factor": 2},
@@ -93,8 +92,6 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
         recipe |= {"embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "folder"}}
     if key == ("embedding", "losses") and name == "embedding":
         recipe |= {"data": {"train": "a.csv", "also": ["more.csv"]}, "embedding": {"mix": "proportional"}}
-    if key == ("quantisation",):
-        recipe["adapter"] = {"method": "lora"}
     if key[-1:] in (("function_range",), ("lower_is_better",)) and TASKS[name].has_key(key):
         recipe["evaluate"] = {"function": "metric.py:score"}
     section = recipe

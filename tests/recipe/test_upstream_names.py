@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tunesmith.recipe.tree import all_keys
-from tunesmith.recipe.upstream_names import OPTIMIZERS, OWNED, RENAMED, SCHEDULES, UPSTREAM_FIELDS, UPSTREAM_KEYS
+from tunesmith.recipe.upstream_names import ATTENTIONS, OPTIMIZERS, OWNED, RENAMED, SCHEDULES, UPSTREAM_FIELDS, UPSTREAM_KEYS
 
 
 def test_owned_are_fields_and_renamed_are_not() -> None:
@@ -29,3 +29,11 @@ def test_lists_are_those_of_the_installed_version() -> None:
     assert {field.name for field in dataclasses.fields(TrainingArguments) if field.init} == UPSTREAM_FIELDS
     assert {entry.value for entry in SchedulerType} == SCHEDULES
     assert {entry.value for entry in OptimizerNames} == OPTIMIZERS
+
+
+@pytest.mark.slow
+def test_attentions_are_those_of_the_installed_version() -> None:
+    from transformers.modeling_utils import AttentionInterface
+
+    of_training = {name for name in AttentionInterface._global_mapping if not name.startswith(("paged|", "tunesmith"))}
+    assert {"eager", *of_training} == set(ATTENTIONS)

@@ -68,12 +68,31 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
+def attention_in_fp32(model: torch.nn.Module, precision: str = "fp32") -> Iterator[None]:
+    """Computes by SDPA for a while, in fp32, where the model has flash attention: that has no fp32."""
+    configs: list[Any] = [module.config for module in model.modules() if "flash" in str(attention_of(module))]
+    before = [config._attn_implementation for config in configs]
+    try:
+        for config in configs if precision == "fp32" else ():
+            config._attn_implementation = "sdpa"
+        yield
+    finally:
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
+
+
+def attention_of(module: torch.nn.Module) -> str | None:
+    """Returns the attention in the config of a module of transformers; None for others."""
+    return getattr(getattr(module, "config", None), "_attn_implementation", None)
+
+
+@contextmanager
 def evaluation_mode(model: torch.nn.Module, precision: str) -> Iterator[torch.device]:
     """Disables gradients and dropout, sets the precision, and yields the device; modules get their modes back afterwards."""
     modes, device = [(module, module.training) for module in model.modules()], next(model.parameters()).device
     model.eval()
     try:
-        with torch.inference_mode(), autocast(precision, device.type):
+        with torch.inference_mode(), autocast(precision, device.type), attention_in_fp32(model, precision):
             yield device
     finally:
         for module, mode in modes:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import listed, plural
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LOADING_ERRORS = (Exception,)
 """Errors of ``from_pretrained`` for files that are missing, damaged or of another model: tokenizers raises Exception itself."""
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 UNLIMITED = 100_000
 """Tokens above which a tokenizer's limit counts as none: tokenizers without a limit report 10^30."""
 SPARE_ROWS = 0.9
@@ -191,8 +193,29 @@ def require_own_tokenizer(source: ModelSource, model: PreTrainedModel, tokenizer
     raise ModelError.one(f"model.name {source.name}", message, remedy)
 
 
-def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
-    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if that fails."""
+def require_whole_weights(config: PreTrainedConfig, where: str) -> None:
+    """Raises ModelError if a model's files are quantised.
+
+    Nothing could be merged into quantised files: merging into 4 bits loses by rounding as much as an adapter learns.
+    """
+    stored: Any = getattr(config, "quantization_config", None)
+    if stored is None:
+        return
+    method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
+    held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
+    message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
+    remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
+    raise ModelError.one(where, message, remedy)
+
+
+def load_classifier(
+    source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase, placement: Mapping[str, Any] = NO_OPTIONS
+) -> LoadedModel:
+    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if that fails.
+
+    Args:
+        placement: options of ``from_pretrained`` for a quantised body, which say where it is as well.
+    """
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
@@ -201,6 +224,8 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location,
             **source.version,
+            **source.attention,
+            **placement,
             num_labels=labels.n,
             id2label=dict(enumerate(labels.names)),
             label2id={name: i for i, name in enumerate(labels.names)},

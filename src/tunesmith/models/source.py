@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,12 @@ TOKENIZER_FILES = (
     *("sentencepiece.bpe.model", "tekken.json"),
 )
 """Files of which a folder with a tokenizer has at least one."""
+FLASH_PACKAGES = {
+    "flash_attention_2": ("flash-attn", "pip install flash-attn --no-build-isolation"),
+    "flash_attention_3": ("flash-attn-3", "pip install kernels"),
+    "flash_attention_4": ("flash-attn-4", "pip install flash-attn-4"),
+}
+"""Attention -> its package, and the command that installs it or the ``kernels`` that upstream takes in its place."""
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -49,6 +55,7 @@ class ModelSource:
         n_bytes: size of the weights; 0 if they are not on this machine yet.
         rope_parameters: rope_type and factor of RoPE scaling; None for the model's own.
         tokenizer: the folder or hub id of the tokenizer; None for the model's own.
+        attn_implementation: the attention that the recipe names; None for the default of upstream and the fast path.
     """
 
     name: str
@@ -59,11 +66,17 @@ class ModelSource:
     n_bytes: int = 0
     rope_parameters: Mapping[str, Any] | None = None
     tokenizer: str | None = None
+    attn_implementation: str | None = None
 
     @property
     def version(self) -> dict[str, Any]:
         """The options of ``from_pretrained`` that belong to the location."""
         return {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+
+    @property
+    def attention(self) -> dict[str, Any]:
+        """The option of a model's ``from_pretrained`` for the attention that the recipe names; empty without one."""
+        return {} if self.attn_implementation is None else {"attn_implementation": self.attn_implementation}
 
 
 def file_of(source: ModelSource, name: str) -> Path | None:
@@ -95,10 +108,25 @@ def special_tokens(source: ModelSource) -> tuple[str, ...] | None:
 def find_model(section: ModelSection, base: Path) -> ModelSource:
     """Resolves ``model.name`` as a builtin model, a folder (beside the recipe first), a run folder or a hub id.
 
-    Raises ModelError for all but a whole model, and for a ``model.tokenizer`` that cannot be found.
+    Raises ModelError for all but a whole model, and for a ``model.tokenizer`` that cannot be found, and MissingExtra for an
+    attention whose package is not installed.
     """
+    require_attention(section.attn_implementation)
     tokenizer = None if section.tokenizer is None else find_tokenizer(section.tokenizer, base)
-    return replace(find_weights(section, base), tokenizer=tokenizer)
+    return replace(find_weights(section, base), tokenizer=tokenizer, attn_implementation=section.attn_implementation)
+
+
+def require_attention(name: str | None) -> None:
+    """Raises MissingExtra for a flash attention of which neither its package nor upstream's substitute is installed."""
+    if name not in FLASH_PACKAGES or find_spec("kernels") is not None:
+        return
+    package, command = FLASH_PACKAGES[name]
+    try:
+        version(package)
+    except PackageNotFoundError:
+        message = f"model.attn_implementation: {name} needs the package {package} and a GPU, and the package is not installed."
+        remedy = f"Run: {command}; or write model.attn_implementation: sdpa, which torch computes by a fused kernel on a GPU."
+        raise MissingExtra.one("", message, remedy) from None
 
 
 def find_weights(section: ModelSection, base: Path) -> ModelSource:

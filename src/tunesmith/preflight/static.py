@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from tunesmith.data.cells import listed, one_line, plural
@@ -12,6 +13,7 @@ from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
 from tunesmith.errors import DataError, Problem
 from tunesmith.evaluation.metrics.own_function import OwnFunction
+from tunesmith.models.adapters.quantisation import quantisation_of
 from tunesmith.models.model_files import read_settings
 from tunesmith.models.source import ModelSource, file_of
 from tunesmith.preflight.report import CheckLine
@@ -104,6 +106,17 @@ def from_finding(finding: Finding) -> CheckLine:
     text = finding.skipped or finding.text
     note = f"{finding.name}: {text}" if finding.flagged or finding.remedy or finding.skipped else ""
     return CheckLine(finding.name, text, note=note, remedy=finding.remedy)
+
+
+def quantisation(recipe: Recipe) -> Iterator[CheckLine]:
+    """Describes the bits of the frozen weights, and checks that their library is installed; nothing for unquantised weights."""
+    chosen, problem = quantisation_of(recipe), None
+    if chosen is None:
+        return
+    if find_spec("bitsandbytes") is None:
+        remedy = "Run: pip install 'tunesmith[quantisation]'"
+        problem = Problem("install", "quantisation", "bitsandbytes is not installed.", remedy)
+    yield CheckLine("quantisation", chosen.details, problem)
 
 
 def disk(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: int = 0) -> CheckLine:

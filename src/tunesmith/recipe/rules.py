@@ -14,7 +14,7 @@ from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
 from tunesmith.recipe.template import parse_template
 from tunesmith.recipe.tree import describe_value, shorten
-from tunesmith.recipe.upstream_names import LOWEST, OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
+from tunesmith.recipe.upstream_names import ATTENTIONS, LOWEST, OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
 
 Rule = Callable[[Recipe, Path], Iterator[Fault]]
 
@@ -322,6 +322,20 @@ def _upstream(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("train", key), f'transformers has no {kind} "{name}"', remedy)
 
 
+def _attention(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuses an attention that transformers does not have, and flash attention in a training in fp32."""
+    path: KeyPath = ("model", "attn_implementation")
+    name, is_half = recipe.model.attn_implementation, bool(recipe.upstream.get("bf16") or recipe.upstream.get("fp16"))
+    if name is None:
+        return
+    if name not in ATTENTIONS:
+        remedy = closest(name, ATTENTIONS) or f"There are: {', '.join(ATTENTIONS)}."
+        yield Fault(path, f'transformers has no attention "{name}"', remedy)
+    elif name.startswith("flash") and not recipe.train.fast and not is_half:
+        message = f"{name} computes only in bf16 and fp16, and train.fast: false trains in fp32"
+        yield Fault(path, message, "Remove train.fast: false, or write upstream.bf16: true.")
+
+
 def _processes(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.parallel.strategy == "none" and recipe.parallel.processes > 1:
         message = f"strategy none uses one process, and processes is {recipe.parallel.processes}"
@@ -345,6 +359,7 @@ RULES: tuple[Rule, ...] = (
     _weights,
     _lists,
     _upstream,
+    _attention,
     _processes,
     *task_rules.RULES,
 )

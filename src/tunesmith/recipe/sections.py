@@ -38,6 +38,8 @@ class ModelSection(Section):
     """Run the Python code in the model's repository."""
     tokenizer: str | None = None
     """The tokenizer of a checkpoint without one, given like model.name. It is saved with the run's model."""
+    attn_implementation: str | None = None
+    """Attention: eager, sdpa, flash_attention_2 (or 3, 4; needs a GPU and its package) or flex_attention. Default: chosen."""
     new_tokens: list[str] = []
     """Tokens to add to a language model's tokenizer. Their embeddings start at the mean embedding and are trained."""
     rope_parameters: RopeSection | None = None
@@ -127,6 +129,17 @@ class AdapterSection(Section):
 
     method: str = Field(...)
     """Any method of the installed peft (lora, dora, ia3, prefix_tuning, ...), or a bottleneck adapter: houlsby, pfeiffer."""
+
+
+class QuantisationSection(Section):
+    """Options of 4-bit weights by transformers' names (BitsAndBytesConfig), in place of the name nf4."""
+
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    """Format of the weights: nf4 (for weights that are normally distributed), or fp4 (a small floating-point number)."""
+    bnb_4bit_compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the products; auto: bfloat16 where the machine has it in hardware, else float32."""
+    bnb_4bit_use_double_quant: bool = True
+    """Quantize the scales of the blocks of weights as well."""
 
 
 class EarlyStoppingSection(Section):
@@ -285,8 +298,8 @@ class Recipe(Section):
     """The training, validation and test rows."""
     adapter: AdapterSection | None = None
     """Parameter-efficient fine-tuning. Default: full fine-tuning."""
-    quantisation: Literal["nf4", "int8"] | None = None
-    """Quantize the frozen base model to 4 or 8 bits with bitsandbytes; needs an adapter."""
+    quantisation: Literal["nf4", "fp4", "int8"] | QuantisationSection | None = None
+    """Quantize the frozen base model to 4 or 8 bits with bitsandbytes: nf4, fp4, int8, or keys. Needs an adapter."""
     embedding: EmbeddingSection = EmbeddingSection()
     """Training of sentence embedding models and rerankers."""
     sft: SftSection = SftSection()

@@ -123,6 +123,9 @@ OTHER_NAMES: Mapping[str, str] = MappingProxyType({**MORE_NAMES, **by_name(_GROU
 
 _SENTENCES: dict[str, str] = {
     "amp bf16 dtype precision torch_dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
+    "attention attn attn_impl flash_attention flash_attn use_flash_attention use_flash_attention_2 sdp_attention": (
+        "Write model.attn_implementation: sdpa, eager, flash_attention_2 or flex_attention."
+    ),
     "cache_dir": "Set the Hub's environment variable HF_HOME to choose the download folder.",
     "device use_cuda": "The device is detected; upstream.use_cpu: true keeps the run off the GPU.",
     "do_eval do_predict do_train": "The command (train, evaluate, predict) decides.",
@@ -131,14 +134,14 @@ _SENTENCES: dict[str, str] = {
     "greater_is_better": "The directions of metrics are known; those of a function: evaluate.lower_is_better.",
     "group_by_length group_texts_by_length": "train.fast groups rows by length.",
     "load_best_model load_best_model_at_end": "The best checkpoint by evaluate.checkpoint_metric is always the result.",
-    "load_in_4bit": "Write quantisation: nf4.",
-    "load_in_8bit": "Write quantisation: int8.",
+    "load_in_4bit quantization_config": "Write quantisation: nf4, or {bnb_4bit_quant_type: fp4}.",
+    "load_in_8bit": "Write quantisation: int8. It has no further options; those that begin with bnb_4bit belong to 4 bits.",
     "lora": "Write adapter: {method: lora}.",
     "multi_label": "A classification is multi-label by its data: data.label_separator, or a list as data.columns.label.",
     "no_cuda": "Write upstream.use_cpu: true.",
     "num_labels": "The labels are read from the data.",
     "overwrite overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
-    "quantization": "Write quantisation: nf4, or int8.",
+    "quantization": "Write quantisation: nf4, fp4 or int8.",
     "resume resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
     "sample_packing": "Language models have sft.packing and pretraining.packing; others avoid padding by train.fast.",
     "use_fast": "The tokenizer is always a fast one.",

@@ -102,7 +102,8 @@ PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
 def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuse quantised weights without an adapter: 4 and 8 bits cannot be trained."""
     if recipe.quantisation is not None and recipe.adapter is None:
-        message = f"{recipe.quantisation} weights cannot be trained, and there is no adapter"
+        name = recipe.quantisation if isinstance(recipe.quantisation, str) else recipe.quantisation.bnb_4bit_quant_type
+        message = f"{name} weights cannot be trained, and there is no adapter"
         yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
 
 
@@ -186,7 +187,7 @@ def answer_generation(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("evaluate", "answers"), message, "Write do_sample: true, or remove them.")
 
 
-LANGUAGE_RULES = (quantised, new_tokens, joined_prompts)
+LANGUAGE_RULES = (new_tokens, joined_prompts)
 
 # Row of the table -> rules for that task alone.
 RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...]] = {
@@ -203,4 +204,4 @@ def rules_of_task(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield from rule(recipe, base)
 
 
-RULES = (foreign_keys, several_label_columns, *metric_roles.RULES, baselines, rules_of_task)
+RULES = (foreign_keys, several_label_columns, *metric_roles.RULES, baselines, quantised, rules_of_task)

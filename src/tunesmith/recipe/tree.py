@@ -29,8 +29,10 @@ def field_path(path: Sequence[str | int]) -> tuple[str, ...]:
     section: type[Section] | None = Recipe
     keys: list[str] = []
     for part in path:
-        if section is None:
+        if section is None or str(part).startswith("literal["):
             break
+        if keys and part == section.__name__:  # pydantic's name of an alternative, of a key that is a value or a section
+            continue
         keys.append(str(part))
         section = subsection(section, str(part))
     return tuple(keys)

@@ -54,6 +54,11 @@ OPTIMIZERS: frozenset[str] = frozenset(
     """.split()
 )
 
+# "eager", and the keys of transformers.modeling_utils.AttentionInterface that training can use.
+ATTENTIONS: tuple[str, ...] = (
+    *("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention"),
+)
+
 _SHARED = (
     "gradient_accumulation_steps label_smoothing_factor learning_rate lr_scheduler_type max_grad_norm max_steps num_train_epochs "
     "optim per_device_eval_batch_size per_device_train_batch_size report_to run_name seed warmup_steps weight_decay"

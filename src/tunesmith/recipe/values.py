@@ -52,6 +52,7 @@ _REMEDIES = {
     ("data", "test"): "Write a fraction such as 0.1, auto, or null for none.",
     ("data", "template"): 'Put it in quotes: "{title}. {body}".',
     ("data", "columns", "text"): "The second text of a pair goes to data.columns.pair.",
+    ("quantisation",): "For example quantisation: nf4, or {bnb_4bit_quant_type: fp4}.",
     ("adapter", "method"): "For example adapter: {method: lora}.",
     ("train", "early_stopping"): "Write early_stopping: {} for the defaults, or null for none.",
 }
@@ -136,6 +137,8 @@ def check_values(given: Mapping[str, Any], locations: Locations) -> tuple[Recipe
         seen: dict[KeyPath, None] = {}
         for entry in error.errors(include_url=False, include_context=False, include_input=False):
             path = field_path(entry["loc"])
+            if entry["type"] == "literal_error" and isinstance(value_at(given, path), Mapping) and section_at(path) is not None:
+                continue  # the section was written in place of one of the words; its own keys have the fault
             if path not in seen and not any(fault.path == path for fault in faults):
                 seen[path] = None
                 faults += _fault(entry["type"], path, given, locations) or [Fault(path, entry["msg"])]
@@ -163,7 +166,8 @@ def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], locations
         return [Fault(path, f"{'.'.join(path)} is missing", remedy)]
     value = value_at(given, path)
     written = locations[path].written if path in locations else None
-    if section_at(path) is not None:
+    has_words = any(choices(branch) for branch in branches(key_schema(path))) if section_at(path) is not None else False
+    if section_at(path) is not None and not has_words:
         remedy = _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
         if value is None:
             remedy = _REMEDIES.get(path) or _empty_remedy(path)

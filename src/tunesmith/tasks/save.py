@@ -14,6 +14,7 @@ from tunesmith.disk import whole_file, write_lines, write_text
 from tunesmith.errors import TrainingFailed
 from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.models.adapters.quantisation import quantisation_of
 from tunesmith.results import Certificate, Finding, RunResult, unproven
 from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, seed_places
 from tunesmith.tasks.check_model import batch_invariance
@@ -112,6 +113,7 @@ def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: t
     """Returns the record of the training for result.json; the best seed's with several seeds."""
     best = evaluation.best
     fit, session, train = best.fit, best.session, best.session.data.recipe.train
+    quantisation = quantisation_of(session.data.recipe)
     losses = [entry["loss"] for entry in fit.history if "loss" in entry]
     return {
         "n_parameters": fit.n_parameters,
@@ -125,6 +127,7 @@ def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: t
         "early_stopping_metric": None if train.early_stopping is None else session.stopping_metric,
         "learning_rate": fit.learning_rate,
         "dropout": train.dropout,
+        "quantisation": None if quantisation is None else quantisation.record,
         "batch_rows": train.batch_rows,
         "rows_per_second": fit.rows_per_second,
         "train_seconds": fit.train_seconds,

@@ -9,7 +9,7 @@ from tunesmith.disk import megabytes
 from tunesmith.machine import quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
-from tunesmith.preflight.static import disk, from_finding, trackers
+from tunesmith.preflight.static import disk, from_finding, quantisation, trackers
 from tunesmith.progress import Listener
 from tunesmith.run_folder import RunFolder, seed_places
 from tunesmith.tasks.table import Task
@@ -36,6 +36,7 @@ def read(task: Task, request: Request) -> TaskData:
             *task.reading.check_rows(data),
             *map(from_finding, data.findings),
             CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights"),
+            *quantisation(recipe),
             disk(recipe, source, data.base, data.logged_bytes),
             trackers(recipe),
         )

@@ -37,8 +37,9 @@ class GpuMemory:
 def gpu_memory() -> list[GpuMemory]:
     """Reads the memory of every GPU on which this process has allocated; empty without one. Imports nothing."""
     torch = sys.modules.get("torch")
-    is_whole = torch is not None and not getattr(torch.__spec__, "_initializing", False)  # another thread may import it now
-    if not is_whole or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    if torch is None or getattr(torch.__spec__, "_initializing", False):  # another thread imports it at the moment
+        return []
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return []
     readings = []
     for device in range(torch.cuda.device_count()):

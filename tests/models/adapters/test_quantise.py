@@ -11,6 +11,7 @@ import torch
 from tests.models.language_bases import SAMPLE, batch, save_base, steps
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.attach import add_language_adapter
+from tunesmith.models.adapters.quantisation import Quantisation
 from tunesmith.models.adapters.quantise import detect_quantisation, keep_trainable_form
 from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import reload_language_model, save_language_model
@@ -20,7 +21,8 @@ from tunesmith.recipe.sections import AdapterSection
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 
-KINDS = ("nf4", "int8")
+KINDS = ("nf4", "fp4", "int8")
+PLAIN_FP4 = Quantisation("fp4", "float16", double_quant=False)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> ModelSource:
     return save_base(tmp_path_factory.mktemp("quantised") / "llama", "llama")
 
 
-def adapted(base: ModelSource, kind: str | None, method: str = "lora", **options: Any) -> Any:
+def adapted(base: ModelSource, kind: str | Quantisation | None, method: str = "lora", **options: Any) -> Any:
     """The base in few bits with an adapter, drawn by a seed."""
-    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, kind)
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, Quantisation.read(kind) if isinstance(kind, str) else kind)
     torch.manual_seed(0)
     return add_language_adapter(loaded, AdapterSection(method=method, **options), 10, CAUSAL)
 
@@ -57,7 +59,7 @@ def trained(model: Any, evaluate: bool) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluation_changes_nothing(base: ModelSource, kind: str) -> None:
     model = adapted(base, kind)
-    assert detect_quantisation(model) == kind
+    assert detect_quantisation(model) == Quantisation(kind)
     without, _ = trained(model, evaluate=False)
     losses, norms = trained(adapted(base, kind), evaluate=True)
     assert losses == without
@@ -79,6 +81,17 @@ def test_without_the_guard_an_evaluation_ends_learning(tmp_path: Path) -> None:
     assert min(norms[:2]) > 0
     assert norms[2:] == [0.0] * 4
     assert losses != trained(adapted(base, "nf4"), evaluate=False)[0]
+
+
+def test_options_of_four_bits_reach_the_layers_and_the_record(base: ModelSource, tmp_path: Path) -> None:
+    model = adapted(base, PLAIN_FP4, "prompt_tuning", num_virtual_tokens=3)
+    layer: Any = next(module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit))
+    assert (layer.weight.quant_type, layer.compute_dtype, layer.weight.compress_statistics) == ("fp4", torch.float16, False)
+    losses, norms = trained(model, evaluate=True)
+    assert losses[-1] < losses[0]
+    assert min(norms) > 0
+    save_language_model(model, load_tokenizer(base), tmp_path / "model", base, SAMPLE)
+    assert detect_quantisation(reload_language_model(tmp_path / "model", CAUSAL)) == PLAIN_FP4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,7 +116,7 @@ def test_what_cannot_be_merged_is_read_in_as_many_bits(base: ModelSource, kind: 
     steps(model, 2)
     saved = save_language_model(model, load_tokenizer(base), tmp_path / "model", base, SAMPLE)
     assert [certificate.figure for certificate in saved.certificates] == [0.0, 0.0]
-    assert detect_quantisation(reload_language_model(tmp_path / "model", CAUSAL)) == kind
+    assert detect_quantisation(reload_language_model(tmp_path / "model", CAUSAL)) == Quantisation(kind)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +141,13 @@ def test_trying_a_method_draws_no_random_number(base: ModelSource) -> None:
 
 
 def test_quantised_weights_alone_cannot_be_trained(base: ModelSource, tmp_path: Path) -> None:
-    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, "int8")
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, Quantisation("int8"))
     with pytest.raises(ModelError, match="weights in 8 bits cannot be trained themselves"):
         save_language_model(loaded.model, loaded.tokenizer, tmp_path / "model", base, SAMPLE)
 
 
 def test_a_base_whose_files_are_quantised_is_refused(base: ModelSource, tmp_path: Path) -> None:
-    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, "nf4")
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, Quantisation("nf4"))
     loaded.model.save_pretrained(tmp_path / "few")
     loaded.tokenizer.save_pretrained(tmp_path / "few")
     few = ModelSource("few", str(tmp_path / "few"), "folder")

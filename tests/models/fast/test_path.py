@@ -17,6 +17,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from tunesmith.errors import ModelError
 from tunesmith.models.fast.path import (
     ATTENTION_NAME,
     FastPath,
@@ -247,6 +248,25 @@ def test_every_choice_has_its_reason():
         "precision", "attention", "dropout", "keep_memory", "bucketed", "first_token", "reached_rows",
     }  # fmt: skip
     assert replace(chosen, reasons={}) == chosen
+
+
+@pytest.mark.parametrize("name", ["sdpa", "eager"])
+def test_a_named_attention_stays(name: str):
+    chosen = choose_fast_path(True, "cpu", frozenset(), attention=name)
+    assert (chosen.attention, chosen.first_token, chosen.dropout) == ("upstream", name == "sdpa", "words")
+    assert chosen.reasons["attention"] == f"the recipe names it: model.attn_implementation: {name}"
+    assert ("off: " in chosen.reasons["first_token"]) == (name == "eager")
+    model = tiny("bert")
+    model.set_attn_implementation(name)
+    apply_fast_path(model, chosen)
+    assert model.config._attn_implementation == name
+
+
+@pytest.mark.parametrize("name", ["flash_attention_2", "flex_attention"])
+def test_an_attention_that_cannot_train_on_a_cpu_is_refused(name: str):
+    with pytest.raises(ModelError, match=f"{name} (does not run|has no backward pass) on a CPU"):
+        choose_fast_path(True, "cpu", attention=name)
+    assert choose_fast_path(True, "mps", attention=name).attention == "upstream"
 
 
 def test_memory_setting_can_be_told_and_taken_back():

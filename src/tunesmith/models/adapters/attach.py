@@ -20,11 +20,11 @@ from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base, method_and_options
 from tunesmith.models.adapters.options import check_options
-from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
+from tunesmith.models.adapters.quantise import classifier_options, detect_quantisation, keep_trainable_form
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
-from tunesmith.models.load import LoadedModel, load_trained_classifier, model_errors, require_whole_body
+from tunesmith.models.load import LoadedModel, load_config, load_trained_classifier, model_errors, require_whole_body
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection
 
@@ -87,28 +87,45 @@ def train_new_tokens(method: str, config_class: type, options: dict[str, Any], n
 
 def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: int) -> PreTrainedModel | PeftModel:
     """Adds an adapter to a classifier: the base is frozen, adapter and head are trainable."""
+    refuse_on_quantised(model, section)
     if section.method in BOTTLENECKS:
         head = head_parameters(model, [name for name, _ in model.named_parameters()])
         return attach_bottlenecks(model, section, head)
-    return wrap_with_peft(model, section, adapter_config(section, total_steps))
+    config = adapter_config(section, total_steps)
+    refuse_changed_base(model, section, config)
+    wrapped = wrap_with_peft(model, section, config)
+    if detect_quantisation(model) is not None:
+        check_passes(wrapped, f"adapter.method {section.method}")
+    return wrapped
+
+
+def refuse_on_quantised(model: PreTrainedModel, section: AdapterSection) -> None:
+    """Raises ModelError for a bottleneck adapter on quantised weights."""
+    if section.method in BOTTLENECKS and detect_quantisation(model) is not None:
+        message = "upstream's trainer takes quantised models only with an adapter of peft."
+        raise ModelError.one(f"adapter.method {section.method}", message, "Use lora, or remove quantisation.")
+
+
+def refuse_changed_base(model: PreTrainedModel, section: AdapterSection, config: PeftConfig) -> None:
+    """Raises ModelError for a method that changes the base model's weights, where these are quantised."""
+    if changes_base(config) and detect_quantisation(model) is not None:
+        message = "it starts from a part of the base model's weights, which would have to be rounded again without it."
+        remedy = "Use lora, dora or rslora, or remove quantisation."
+        raise ModelError.one(f"adapter.method {section.method}", message, remedy)
 
 
 def add_language_adapter(
     loaded: LoadedModel, section: AdapterSection, total_steps: int, objective: Objective
 ) -> PreTrainedModel | PeftModel:
     """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable."""
-    where, is_quantised = f"adapter.method {section.method}", detect_quantisation(loaded.model) is not None
+    where = f"adapter.method {section.method}"
+    refuse_on_quantised(loaded.model, section)
     if section.method in BOTTLENECKS:
-        if is_quantised:
-            message = "upstream's trainer takes quantised models only with an adapter of peft."
-            raise ModelError.one(where, message, "Use lora, or remove quantisation.")
         if loaded.new_tokens:
             raise ModelError.one(where, f"it cannot train the {plural(len(loaded.new_tokens), 'new token')}.", "Use lora.")
         return attach_bottlenecks(loaded.model, section, set(loaded.new_weights))
     config = adapter_config(section, total_steps, objective.peft_task_type, modules_with_new_tokens(loaded))
-    if changes_base(config) and is_quantised:
-        message = "it starts from a part of the base model's weights, which would have to be rounded again without it."
-        raise ModelError.one(where, message, "Use lora, dora or rslora, or remove quantisation.")
+    refuse_changed_base(loaded.model, section, config)
     # A new head is trained and saved with the adapter, unless it is an output layer tied to the embedding.
     modules = {name.rpartition(".")[0] for name in loaded.new_weights} - {""}
     heads = {name: loaded.model.get_submodule(name) for name in sorted(modules)}
@@ -138,7 +155,7 @@ def refuse_adapted_output(model: PeftModel) -> None:
 def check_passes(model: PeftModel, where: str) -> None:
     """Raises ModelError if forward or backward passes fail, which peft does not report when it wraps the model.
 
-    Some methods need inputs that a language model does not get; some cannot multiply quantised weights, or only once, or not
+    Some methods need inputs that the model does not get; some cannot multiply quantised weights, or only once, or not
     when training and evaluation alternate.
     """
     ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training
@@ -146,9 +163,10 @@ def check_passes(model: PeftModel, where: str) -> None:
     try:
         with torch.random.fork_rng():
             for is_training in (True, False, True) if kind else (True,):
-                model.train(is_training)(input_ids=ids).logits.sum().backward()
+                outputs = model.train(is_training)(input_ids=ids)
+                outputs["logits" if "logits" in outputs else "last_hidden_state"].sum().backward()
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
-        place = "on this model" if kind is None else f"on weights in {NAMES[kind]}"
+        place = "on this model" if kind is None else f"on weights in {kind.words}"
         remedy = "Use lora." if kind is None else "Use lora, or remove quantisation."
         raise ModelError.one(where, f"peft cannot compute it {place}: {first_line(error).rstrip('.')}.", remedy) from error
     model.zero_grad(set_to_none=True)
@@ -267,15 +285,19 @@ def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel |
         return hide_virtual_tokens(PeftModel.from_pretrained(base_model, str(folder)).eval())
 
 
-def reload_classifier(folder: Path) -> PreTrainedModel:
-    """Loads the classifier of a run, with its adapter on the base model, for evaluation. Raises ModelError if it is damaged."""
+def reload_classifier(folder: Path, whole: bool = False) -> PreTrainedModel:
+    """Loads the classifier of a run, with its adapter on the base model, for evaluation. Raises ModelError if it is damaged.
+
+    Args:
+        whole: puts an adapter on the unquantised base model, into which it can be merged; else on one as during training.
+    """
     from tunesmith.models.number_head import use_number_head
 
     where = str(folder)
     if not is_adapter(folder):
         return load_trained_classifier(ModelSource(where, where, "folder"), where)
     with model_errors(where, "its model cannot be loaded", "Copy the folder of the run again."):
-        model = reload_adapted_classifier(folder)
+        model = reload_adapted_classifier(folder, whole)
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model.eval()
@@ -289,19 +311,27 @@ class HeadShape:
     problem_type: str | None
 
 
-def reload_adapted_classifier(folder: Path) -> PreTrainedModel:
-    """Loads a classifier's adapter on its base model; the head is described in ``head.json``."""
+def reload_adapted_classifier(folder: Path, whole: bool = False) -> PreTrainedModel:
+    """Loads a classifier's adapter on its base model; the head is described in ``head.json``.
+
+    Args:
+        whole: as of ``reload_classifier``.
+    """
     from transformers import AutoModelForSequenceClassification
 
     head = read_json(folder / HEAD, HeadShape)
     names = dict(enumerate(head["names"]))
     labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
     options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
-    source = AdapterBase.load(folder).source
+    record = AdapterBase.load(folder)
+    source, quantisation = record.source, None if whole else record.quantisation
     require_whole_body(source)
-    if (folder / bottleneck.SETTINGS).exists():
+    if (folder / bottleneck.SETTINGS).exists() or quantisation is not None:
         options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
-        return load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
+        options |= {} if quantisation is None else classifier_options(quantisation, load_config(source))
+        base = AutoModelForSequenceClassification.from_pretrained(source.location, **options)
+        keep_trainable_form(base)
+        return load_adapter(base, folder)
     from peft import AutoPeftModelForSequenceClassification
 
     return AutoPeftModelForSequenceClassification.from_pretrained(folder, **options).eval()

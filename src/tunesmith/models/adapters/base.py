@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.disk import write_text
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.quantise import Quantisation
+from tunesmith.models.adapters.quantisation import Quantisation
 from tunesmith.models.source import ModelSource
 
 BASE_FILE = "base.json"
@@ -35,10 +35,13 @@ class AdapterBase:
 
     @classmethod
     def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
-        return cls(source, fingerprint(source), objective, quantisation)
+        # The attention is a choice for the machine of the training: the same adapter is used on others.
+        return cls(replace(source, attn_implementation=None), fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
-        write_text(folder / BASE_FILE, json.dumps(asdict(self), indent=2) + "\n")
+        quantisation = None if self.quantisation is None else self.quantisation.record
+        record = {**asdict(self), "quantisation": quantisation}
+        write_text(folder / BASE_FILE, json.dumps(record, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> AdapterBase:
@@ -46,7 +49,8 @@ class AdapterBase:
         try:
             if (folder / BASE_FILE).exists():
                 record = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))
-                return cls(**{**record, "source": ModelSource(**record["source"])})
+                quantisation = Quantisation.read(record.get("quantisation"))
+                return cls(**{**record, "source": ModelSource(**record["source"]), "quantisation": quantisation})
             name = json.loads((folder / PEFT_SETTINGS).read_text(encoding="utf-8"))["base_model_name_or_path"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = f"its base model cannot be read from its files: {error}."

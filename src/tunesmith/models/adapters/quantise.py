@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import device_name
+from tunesmith.models.adapters.quantisation import Quantisation
 from tunesmith.models.fast.path import choose_fast_path
 
-Quantisation = Literal["nf4", "int8"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-NAMES = {"nf4": "4 bits (NF4)", "int8": "8 bits"}
 
-
-def loading_options(kind: Quantisation | None) -> dict[str, Any]:
+def loading_options(quantisation: Quantisation | None, skip: Sequence[str] | None = None) -> dict[str, Any]:
     """Returns the options of ``from_pretrained`` for quantised weights, which are made on the device that will use them.
 
-    They are NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (2022). NF4 weights are multiplied in
-    bf16 if the machine has it in hardware, else in fp32.
+    Args:
+        skip: names of modules that stay as they are; None for transformers' choice, the output layer of a language model.
     """
-    if kind is None:
+    if quantisation is None:
         return {}
     device = device_name()
     if device not in ("cpu", "cuda"):
@@ -32,17 +33,38 @@ def loading_options(kind: Quantisation | None) -> dict[str, Any]:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
-        raise MissingExtra.of("bitsandbytes", "quantisation", f"quantisation: {kind}") from None
+        raise MissingExtra.of("bitsandbytes", "quantisation", f"quantisation: {quantisation.kind}") from None
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at every product that fp32 becomes fp16 before 8 bits
     options: dict[str, Any] = {"load_in_8bit": True}
-    if kind == "nf4":
-        has_bf16 = choose_fast_path(fast=True, device=device).precision == "bf16"
-        options = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-        options["bnb_4bit_compute_dtype"] = torch.bfloat16 if has_bf16 else torch.float32
+    if quantisation.kind != "int8":
+        options = {"load_in_4bit": True, "bnb_4bit_quant_type": quantisation.kind}
+        options["bnb_4bit_use_double_quant"] = quantisation.double_quant
+        chosen = quantisation.compute_dtype
+        options["bnb_4bit_compute_dtype"] = automatic_dtype() if chosen == "auto" else getattr(torch, chosen)
+    if skip is not None:
+        options["llm_int8_skip_modules"] = list(skip)
     place = int(os.environ.get("LOCAL_RANK", "0")) if device == "cuda" else "cpu"
     return {"quantization_config": BitsAndBytesConfig(**options), "device_map": {"": place}}
+
+
+def classifier_options(quantisation: Quantisation | None, config: PreTrainedConfig) -> dict[str, Any]:
+    """Returns the options for a classifier: its head, and a pooler below it, stay whole, since they are new or trained."""
+    if quantisation is None:
+        return {}
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        probe = AutoModelForSequenceClassification.from_config(config)
+    heads = [name for name, _ in probe.named_children() if name != probe.base_model_prefix]
+    return loading_options(quantisation, [*heads, *(name for name, _ in probe.named_modules() if name.endswith("pooler"))])
+
+
+def automatic_dtype() -> torch.dtype:
+    """Returns the type of products with 4-bit weights on this machine: bfloat16 if it has it in hardware, else float32."""
+    has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
+    return torch.bfloat16 if has_bf16 else torch.float32
 
 
 def bitsandbytes_class(module: torch.nn.Module) -> str:
@@ -64,8 +86,15 @@ def keep_trainable_form(model: torch.nn.Module) -> int:
 
 
 def detect_quantisation(model: torch.nn.Module) -> Quantisation | None:
-    """Returns the format of the weights of a model in memory, adapters aside; None for unquantised weights."""
-    kinds = {bitsandbytes_class(module) for module in model.modules()}
-    if "Linear4bit" in kinds:
-        return "nf4"
-    return "int8" if "Linear8bitLt" in kinds else None
+    """Returns the format of the weights of a model in memory, adapters aside; None for unquantised weights.
+
+    A compute dtype that this machine chooses by itself is given as auto.
+    """
+    for module in model.modules():
+        layer: Any = module
+        if bitsandbytes_class(layer) == "Linear4bit":
+            dtype: Any = "auto" if layer.compute_dtype == automatic_dtype() else str(layer.compute_dtype).removeprefix("torch.")
+            return Quantisation(layer.weight.quant_type, dtype, bool(layer.weight.compress_statistics))
+        if bitsandbytes_class(layer) == "Linear8bitLt":
+            return Quantisation("int8")
+    return None

@@ -17,10 +17,20 @@ from tunesmith.data.table import Examples
 from tunesmith.errors import InputError, MissingExtra, ModelError
 from tunesmith.evaluation.search import Similarity
 from tunesmith.machine import device_name, quiet_libraries
+from tunesmith.models.adapters.quantisation import Quantisation
+from tunesmith.models.adapters.quantise import keep_trainable_form, loading_options
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import forward_passes, in_row_order, no_progress, release
-from tunesmith.models.load import UNLIMITED, model_errors, position_limit, require_whole_base, set_padding
+from tunesmith.models.load import (
+    UNLIMITED,
+    load_config,
+    model_errors,
+    position_limit,
+    require_whole_base,
+    require_whole_weights,
+    set_padding,
+)
 from tunesmith.models.many_processes import Outputs, in_processes
 from tunesmith.models.source import ModelSource
 
@@ -119,11 +129,14 @@ def encoder_in_processes(
         yield replace(encoder, outputs_of=outputs_of)
 
 
-def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool = True) -> SentenceEncoder:
+def load_encoder(
+    source: ModelSource, max_length: int | None = None, fast: bool = True, quantisation: Quantisation | None = None
+) -> SentenceEncoder:
     """Loads the embedding model of a folder, a run, the hub or ``builtin:``. A model without pooling gets mean pooling.
 
     Args:
         max_length: truncation length in tokens, at most the model's positions; None for the model's own limit.
+        quantisation: format of the body's weights.
     """
     if find_spec("sentence_transformers") is None:
         raise MissingExtra.of("sentence-transformers", "embedding", f"model.name {source.name} as an embedding model")
@@ -132,9 +145,12 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
 
     where = f"model.name {source.name}"
     with model_errors(where, "it cannot be loaded as an embedding model"):
-        options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
+        loading = {"dtype": "float32", **source.attention, **body_options(source, quantisation)}
+        options: dict[str, Any] = {"device": device_name(), "model_kwargs": loading}
         model: Any = SentenceTransformer(source.location, **options, **source.version)
     body = text_transformer(model)
+    if body is not None:
+        keep_trainable_form(body)
     positions = None if body is None else position_limit(body)
     if max_length is None and positions is not None:
         model.max_seq_length = min(model.max_seq_length or positions, positions)
@@ -144,7 +160,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
                 where, f"it has {plural(positions, 'position')}; max_length is {max_length}.", f"Use at most {positions}."
             )
         model.max_seq_length = max_length
-    fast_path = choose_fast_path(fast, device_name())
+    fast_path = choose_fast_path(fast, device_name(), attention=source.attn_implementation)
     if body is not None:
         require_whole_base(source, body, model.tokenizer, type(body))
         set_padding(body, model.tokenizer)
@@ -152,6 +168,14 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
             tokenize_texts(model, ["a"])
         apply_fast_path(body, fast_path)
     return make_encoder(source.name, model, fast_path)
+
+
+def body_options(source: ModelSource, quantisation: Quantisation | None) -> dict[str, Any]:
+    """Returns the options that load a body in few bits; its pooler, which sentence embeddings do not use, stays whole."""
+    if quantisation is None:
+        return {}
+    require_whole_weights(load_config(source), f"model.name {source.name}")
+    return loading_options(quantisation, skip=["pooler"])
 
 
 def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> SentenceEncoder:

@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.attach import PEFT_ERRORS, adapter_config, can_merge, load_adapter, save_model_files
+from tunesmith.models.adapters.attach import (
+    PEFT_ERRORS,
+    adapter_config,
+    can_merge,
+    check_passes,
+    load_adapter,
+    refuse_changed_base,
+    save_model_files,
+)
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base
+from tunesmith.models.adapters.quantisation import Quantisation, quantisation_of
+from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, make_encoder
 from tunesmith.models.layers import select_parameters, set_dropout
 from tunesmith.models.load import model_errors
@@ -26,7 +36,7 @@ POOLER = ".pooler."
 
 def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
     """Loads a recipe's embedding model in fp32; new weights use torch's generator. Raises ModelError if it cannot be pooled."""
-    encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast)
+    encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast, quantisation_of(recipe))
     section = recipe.embedding
     if section.pooling is not None or section.dense is not None or section.normalize is not None:
         encoder = replace(encoder, model=with_modules(encoder, section))
@@ -90,15 +100,19 @@ def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: 
     where, remedy = f"adapter.method {section.method}", "Use lora, dora, ia3, adalora, vera, ..."
     if section.method in BOTTLENECKS:
         raise ModelError.one(where, "it cannot be merged, and an embedding model is saved whole.", remedy)
+    first: Any = encoder.model[0]
     config = adapter_config(section, total_steps, "FEATURE_EXTRACTION")
+    refuse_changed_base(first.model, section, config)
     if config.is_prompt_learning:
         message = "it adds tokens to every text, which would be pooled with the text's own and cannot be merged."
         raise ModelError.one(where, message, remedy)
     from peft import get_peft_model
 
-    first: Any = encoder.model[0]
+    is_quantised = detect_quantisation(first.model) is not None
     with model_errors(where, "peft cannot put it on this model", remedy, PEFT_ERRORS):
         first.model = get_peft_model(first.model, config)
+    if is_quantised:
+        check_passes(first.model, where)
 
 
 def merge_adapter(encoder: SentenceEncoder) -> None:
@@ -112,14 +126,24 @@ def save_adapter(encoder: SentenceEncoder, folder: Path, source: ModelSource) ->
     """Saves the body's adapter with the record of its base model, and loads it again; the encoder does not change.
 
     Returns:
-        A new body of the base model with the saved adapter, and the other modules of the encoder. None without an adapter, and
-        for one that changed the base model's weights (``pissa``, ``olora``, ``loftq``): it does not fit the base model's files.
+        A new body of the base model, in as many bits as during training, with the saved adapter, and the other modules of the
+        encoder. None without an adapter, and for one that changed the base model's weights (``pissa``, ``olora``, ``loftq``):
+        it does not fit the base model's files.
     """
     first: Any = encoder.model[0]
     if not can_merge(getattr(first, "model", first)) or changes_base(next(iter(first.model.peft_config.values()))):
         return None
+    quantisation = detect_quantisation(first.model)
     save_model_files(first.model, folder)
-    AdapterBase.of(source).save(folder)
-    base: Any = load_encoder(source, encoder.model.max_seq_length).model
-    base[0].model = load_adapter(base[0].model.to("cpu"), folder)
+    AdapterBase.of(source, quantisation=quantisation).save(folder)
+    return with_adapter(encoder, folder, source, quantisation)
+
+
+def with_adapter(
+    encoder: SentenceEncoder, folder: Path, source: ModelSource, quantisation: Quantisation | None = None
+) -> SentenceEncoder:
+    """Returns the encoder with a new body: the base model with a saved adapter, unquantised unless a format is given."""
+    loaded = load_encoder(source, encoder.model.max_seq_length, quantisation=quantisation)
+    base: Any = loaded.model.to("cpu") if quantisation is None else loaded.model
+    base[0].model = load_adapter(base[0].model, folder)
     return replace(encoder, model=of_modules(encoder.model, [base[0], *list(encoder.model)[1:]]))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tunesmith.errors import ModelError
 from tunesmith.machine import cpu_flags
 from tunesmith.models.fast.first_token import ATTENTION_NAME, use_all_tokens, use_first_token
 from tunesmith.models.fast.used_embeddings import train_all_embeddings, train_used_embeddings
@@ -74,14 +75,32 @@ class FastPath:
 SHORTCUTS = FastPath(fast=True, bucketed=True, first_token=True, reached_rows=True)
 
 
-def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = None) -> FastPath:
+def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = None, attention: str | None = None) -> FastPath:
     """Chooses the fast path for a device.
 
     Args:
         fast: False for the plain upstream path.
         device: ``cuda``, ``mps`` or ``cpu``.
         flags: instruction-set flags of the processor; None for this machine's.
+        attention: ``model.attn_implementation`` of the recipe, which stays; None leaves the choice to the fast path. Raises
+            ModelError for one that cannot train on the device.
     """
+    chosen = path_of_device(fast, device, flags)
+    if attention is None:
+        return chosen
+    if device == "cpu" and attention.startswith("fl"):
+        what = "has no backward pass" if attention == "flex_attention" else "does not run"
+        remedy = "Write sdpa or eager, remove the key, or train on a GPU."
+        raise ModelError.one("model.attn_implementation", f"{attention} {what} on a CPU.", remedy)
+    reasons = {**chosen.reasons, "attention": f"the recipe names it: model.attn_implementation: {attention}"}
+    if chosen.first_token and attention != "sdpa":
+        reasons["first_token"] = f"off: the shortcut is written for sdpa, not for {attention}"
+    first_token = chosen.first_token and attention == "sdpa"
+    return replace(chosen, attention="upstream", first_token=first_token, reasons=reasons)
+
+
+def path_of_device(fast: bool, device: str, flags: frozenset[str] | None) -> FastPath:
+    """Chooses the fast path for a device by its instructions alone; arguments as in ``choose_fast_path``."""
     if not fast:
         return FastPath(reasons={"fast": "switched off: the plain upstream path, in fp32"})
     if device == "cuda":

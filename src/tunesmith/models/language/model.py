@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options
+from tunesmith.models.adapters.quantisation import Quantisation
+from tunesmith.models.adapters.quantise import keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.load import LoadedModel, load_config, model_errors, require_whole_base, set_padding
+from tunesmith.models.load import LoadedModel, load_config, model_errors, require_whole_base, require_whole_weights, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def load_language_model(
         if source.rope_parameters is not None:
             config = with_longer_context(config, source.rope_parameters["factor"], source.rope_parameters["rope_type"])
         options = {"config": config, "dtype": "float32", "use_safetensors": True, "output_loading_info": True}
-        model, info = objective.load(source.location, **source.version, **placement, **options)
+        model, info = objective.load(source.location, **source.version, **source.attention, **placement, **options)
     new_weights = tuple(sorted(info["missing_keys"]))
     if objective == CAUSAL and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."
@@ -111,21 +112,12 @@ def load_language_model(
 
 
 def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> None:
-    """Raises ModelError if the model has another objective, or its files are quantised.
-
-    Nothing could be merged into quantised files: merging into 4 bits loses by rounding as much as an adapter learns.
-    """
+    """Raises ModelError if the model has another objective, or its files are quantised."""
     actual = detect_objective(config, where)
     if actual != objective:
         message = f"it is a {actual.name} language model ({config.model_type}), which attends to {actual.context}."
         raise ModelError.one(where, message, actual.remedy)
-    stored: Any = getattr(config, "quantization_config", None)
-    if stored is not None:
-        method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
-        held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
-        message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
-        remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
-        raise ModelError.one(where, message, remedy)
+    require_whole_weights(config, where)
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[int, ...]:

@@ -17,8 +17,9 @@ from tunesmith.models.adapters.attach import can_merge, is_adapter, load_adapter
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.bottleneck import has_bottlenecks
 from tunesmith.models.adapters.methods import changes_base
-from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
+from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors
+from tunesmith.models.inference import attention_in_fp32
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import load_tokenizer, model_errors, require_trained_weights
 from tunesmith.models.source import ModelSource
@@ -85,7 +86,7 @@ def save_language_model(
     if not (hasattr(model, "peft_config") or has_bottlenecks(model)):
         kind = detect_quantisation(model)
         if kind is not None:
-            message = f"weights in {NAMES[kind]} cannot be trained themselves."
+            message = f"weights in {kind.words} cannot be trained themselves."
             raise ModelError.one("quantisation", message, "Add adapter: {method: lora}, or remove the key.")
         write_whole(model, tokenizer, folder)
         name = "the saved model equals the trained one"
@@ -135,7 +136,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     if kind is None:
         return SavedLanguageModel(tuple(certificates), True)
     there, here = (mean_loss(logits, sample, trained.objective) for logits in (trained.logits, after))
-    note = f"the adapter was trained on weights in {NAMES[kind]} and merged into unquantised ones: "
+    note = f"the adapter was trained on weights in {kind.words} and merged into unquantised ones: "
     note += f"loss {there:.4f} there, {here:.4f} in the saved model (on {plural(len(sample), 'row')})"
     return SavedLanguageModel(tuple(certificates), True, (note,))
 
@@ -183,7 +184,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
 def sample_logits(model: PreTrainedModel | PeftModel, sample: Sample) -> list[np.ndarray]:
     """Returns the logits (T, V) of each text by itself, in fp32."""
     device = next(model.parameters()).device
-    with torch.inference_mode():
+    with torch.inference_mode(), attention_in_fp32(model):
         return [model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy() for ids in sample]
 
 

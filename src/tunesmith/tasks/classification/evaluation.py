@@ -17,6 +17,7 @@ from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics, predictions_of
+from tunesmith.models.adapters.quantisation import published
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
@@ -96,7 +97,7 @@ def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
         return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot predict")
     started, encoded = time.perf_counter(), session.tokens.encoded
     outputs = {rows.split: predict(session.loaded.model, encoded[rows.split], session) for rows in evaluation_rows(session)}
-    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, "the base model as published")
+    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, published(session.data.recipe))
 
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:

@@ -14,6 +14,8 @@ from tunesmith.data.table import Labels
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.models.adapters.methods import PROMPT_METHODS
+from tunesmith.models.adapters.quantisation import quantisation_of
+from tunesmith.models.adapters.quantise import classifier_options, keep_trainable_form
 from tunesmith.models.encode import Encoded, encode, length_record, used_token_ids
 from tunesmith.models.fast.path import FastPath, choose_fast_path
 from tunesmith.models.inference import logits, supported_path
@@ -21,10 +23,12 @@ from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import (
     LoadedModel,
     load_classifier,
+    load_config,
     load_tokenizer,
     max_input_tokens,
     model_errors,
     position_limit,
+    require_whole_weights,
 )
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
@@ -119,7 +123,7 @@ def load(
     data.clock.part("loading")
     tokenizer = load_tokenizer(data.source)
     seed_everything(seed)
-    loaded = load_classifier(data.source, labels, tokenizer)
+    loaded = load_base(data, tokenizer)
     if tokens is None and earlier is not None:
         tokens = earlier.tokens
     if tokens is None:
@@ -129,7 +133,8 @@ def load(
     n_rows = len(tokens.encoded["train"])
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
-    fast_path = supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name()))
+    chosen = choose_fast_path(recipe.train.fast, device_name(), attention=recipe.model.attn_implementation)
+    fast_path = supported_path(loaded.model, chosen)
     data.clock.part("head")
     head = start_head(data, loaded, tokens, fast_path)
     model, n_steps = loaded.model, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps
@@ -139,7 +144,7 @@ def load(
         freeze(model, recipe.train.train_layers)
     return LabelledSession(
         data=data,
-        model=model.to(device_name()),
+        model=model if recipe.quantisation is not None else model.to(device_name()),
         fast_path=fast_path,
         rows_per_epoch=n_rows,
         metric=primary_metric(recipe),
@@ -153,6 +158,18 @@ def load(
         head=head.words,
         distillation_plan=distillation_plan(data, loaded, tokens, n_steps, head),
     )
+
+
+def load_base(data: LabelledTaskData, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
+    """Loads the base model with its head, whose body is in few bits if the recipe wants that."""
+    quantisation = quantisation_of(data.recipe)
+    if quantisation is None:
+        return load_classifier(data.source, data.splits.labels, tokenizer)
+    config = load_config(data.source)
+    require_whole_weights(config, f"model.name {data.source.name}")
+    loaded = load_classifier(data.source, data.splits.labels, tokenizer, classifier_options(quantisation, config))
+    keep_trainable_form(loaded.model)
+    return loaded
 
 
 def distillation_plan(
@@ -179,7 +196,8 @@ def start_head(data: LabelledTaskData, loaded: LoadedModel, tokens: TokenisedSpl
     name = new_head(loaded, labels.n)
     if name is None:
         return HeadStart("random, since the last layer of this architecture is not one new linear layer")
-    loaded.model.to(device_name())
+    if recipe.quantisation is None:
+        loaded.model.to(device_name())
     weights, chosen = class_weight_array(recipe.train.class_weights, labels, train.labels), some_rows(train.lengths)
     rows = TokenisedRows(train.take(chosen), weights, example_clusters(data.splits.train.take(chosen, "train")))
     vectors_of = partial(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled import load as labelled
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels, file_columns
@@ -24,12 +25,14 @@ from tunesmith.models.adapters.attach import (
 )
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
+from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.encode import encode
 from tunesmith.models.equivalence import (
     ADAPTER_CERTIFICATE,
     MERGED_CERTIFICATE,
     equal_tensors,
     equal_tokens,
+    fp32_logits,
     reload_equality,
     spread_by_length,
 )
@@ -41,8 +44,10 @@ from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.epoch_logits import save_epoch_logits
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+MAX_ROWS = 32
+"""Rows of a batch where two models are compared."""
 CERTIFIED_TEXTS = 64
 """Texts of each split that the saved tokenizer reads again."""
 
@@ -56,12 +61,13 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
     model, pad_id = session.model, tokens.pad_id
     model.to("cpu")
     proofs: list[Certificate] = []
+    notes: tuple[str, ...] = ()
     if session.data.recipe.adapter is not None:
         model, proofs = merge_adapter(session, folder.parent / ADAPTER)
+        notes = merged_difference(session, model)
     save_model_files(model, folder)
     if is_adapter(folder):
-        save_head_description(folder, model.config)
-        AdapterBase.of(session.data.source).save(folder)
+        describe_adapter(session, folder)
     save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label)}
     data = session.data.recipe.data
@@ -70,7 +76,30 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
     reloaded, rows = reload_classifier(folder), tokens.encoded.values()
     proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
     proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]
-    return SavedModel(tuple(proofs))
+    return SavedModel(tuple(proofs), notes)
+
+
+def describe_adapter(session: LabelledSession, folder: Path) -> None:
+    """Writes the head's labels and the record of the base model beside an adapter."""
+    save_head_description(folder, session.model.config)
+    AdapterBase.of(session.data.source, quantisation=detect_quantisation(session.model)).save(folder)
+
+
+def merged_difference(session: LabelledSession, saved: PreTrainedModel) -> tuple[str, ...]:
+    """Compares a model that was trained in few bits with the saved one, which is not, on the evaluated rows; else nothing."""
+    kind, labels = detect_quantisation(session.model), session.tokens.labels
+    if kind is None or saved is session.model:
+        return ()
+    split = list(session.tokens.encoded)[-1]
+    rows, pad_id = session.tokens.encoded[split], session.tokens.pad_id
+    there, here = (fp32_logits(model, rows, pad_id, MAX_ROWS) for model in (session.model, saved))
+    note = f"the adapter was trained on weights in {kind.words} and merged into unquantised ones: a logit differs by "
+    note += f"{np.abs(there - here).mean():.2g} on average"
+    if labels.problem_type != REGRESSION:
+        decisions = [x > 0 if labels.problem_type == MULTI else x.argmax(axis=1)[:, None] for x in (there, here)]
+        n_other = int((decisions[0] != decisions[1]).any(axis=1).sum())
+        note += f", and {plural(n_other, 'prediction')} of {plural(len(rows), 'row')} of {split} changed"
+    return (f"{note}; the metrics are those of the quantised model",)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
@@ -104,14 +133,16 @@ def merge_adapter(session: LabelledSession, folder: Path) -> tuple[Any, list[Cer
     model, tokens, proofs = session.model, session.tokens, []
     if not can_merge(model):
         return model, []
+    adapted = model
     if not changes_base(next(iter(model.peft_config.values()))):
         save_model_files(model, folder)
-        save_head_description(folder, model.config)
-        AdapterBase.of(session.data.source).save(folder)
+        describe_adapter(session, folder)
         rows, alone = tokens.encoded.values(), reload_classifier(folder)
         proofs.append(reload_equality(model, alone, rows, tokens.pad_id, ADAPTER_CERTIFICATE))
-    merged = copy.deepcopy(model).merge_and_unload()
-    return merged, [*proofs, reload_equality(model, merged, tokens.encoded.values(), tokens.pad_id, MERGED_CERTIFICATE)]
+        if detect_quantisation(model) is not None:  # rounding again would lose as much as the adapter has learned
+            adapted = reload_classifier(folder, whole=True)
+    merged = copy.deepcopy(adapted).merge_and_unload()
+    return merged, [*proofs, reload_equality(adapted, merged, tokens.encoded.values(), tokens.pad_id, MERGED_CERTIFICATE)]
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:

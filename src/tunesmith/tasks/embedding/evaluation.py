@@ -7,6 +7,7 @@ import time
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, clustered_metrics, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.models.adapters.quantisation import published, quantisation_of
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.progress import Listener
 from tunesmith.recipe.metric_names import split_dimension
@@ -47,10 +48,10 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
     started, encoder = time.perf_counter(), session.encoder
     if section.pooling is not None or section.dense is not None or section.normalize is not None:
         # The run may have put fresh modules on the base model.
-        encoder = load_encoder(data.source, recipe.data.max_length, recipe.train.fast)
+        encoder = load_encoder(data.source, recipe.data.max_length, recipe.train.fast, quantisation_of(recipe))
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}
     if UNTUNED in requested:
-        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
+        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(recipe)))
     for name in requested:
         started = time.perf_counter()
         outputs_of = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}

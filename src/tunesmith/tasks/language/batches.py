@@ -26,7 +26,8 @@ def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_len
     packs: list[tuple[int, ...]] = [(i,) for i in range(len(rows.input_ids))]
     if is_packed:
         packs = pack_rows([len(ids) for ids in rows.input_ids], max_length)
-    by_rows = device_name() == "cpu" and can_attend_by_rows(model)
+    # A named attention stays: it is not replaced by one that computes each row alone.
+    by_rows = device_name() == "cpu" and recipe.model.attn_implementation is None and can_attend_by_rows(model)
     if by_rows and (is_packed or section.padding_free or (section.padding_free is None and may_join)):
         attend_by_rows(model)
     padding_free = section.padding_free
@@ -43,7 +44,7 @@ def language_fast_path(recipe: Recipe, objective: Objective) -> FastPath:
 
     A batch of short rows of similar length has few tokens, and a model learns less from as many steps (docs/experiments.md).
     """
-    fast_path = choose_fast_path(fast=recipe.train.fast, device=device_name())
+    fast_path = choose_fast_path(recipe.train.fast, device_name(), attention=recipe.model.attn_implementation)
     if objective.needs_masking:
         return fast_path
     reasons = {name: why for name, why in fast_path.reasons.items() if name != "bucketed"}

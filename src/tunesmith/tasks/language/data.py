@@ -19,7 +19,7 @@ from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
-from tunesmith.errors import MissingExtra, Problem
+from tunesmith.errors import MissingExtra
 from tunesmith.models.source import ModelSource, file_of, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
@@ -98,7 +98,7 @@ def general_texts(recipe: Recipe, base: Path) -> Conversations:
 
 
 def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
-    """Checks the rows, the size of the evaluation split, and whether the quantisation's library is installed."""
+    """Checks the rows and the size of the evaluation split."""
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
         why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
@@ -111,11 +111,6 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     yield columns_line(data)
     split, rows = list(data.evaluation_rows.items())[-1]
     yield evaluated_on(split, len(rows), f", and {plural(len(data.general), 'general text')}")
-    quantisation, problem = data.recipe.quantisation, None
-    if quantisation is not None and find_spec("bitsandbytes") is None:
-        remedy = "Run: pip install 'tunesmith[quantisation]'"
-        problem = Problem("install", "quantisation", "bitsandbytes is not installed.", remedy)
-    yield CheckLine("quantisation", quantisation or "none", problem)
 
 
 def columns_line(data: LanguageTaskData) -> CheckLine:

@@ -18,6 +18,7 @@ from tunesmith.evaluation.metrics.answers import is_looping
 from tunesmith.evaluation.metrics.chance import CHANCE
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.models.adapters.quantisation import published
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS
@@ -95,7 +96,7 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
         if UNTUNED in requested:
             started = time.perf_counter()
             base = model_outputs(session, model)
-            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
+            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(session.data.recipe)))
             listener(Event("step", "baselines", 1, len(requested)))
         if FEW_SHOT in requested and session.data.recipe.evaluate.answers.shots:
             systems += few_shot_baseline(session, model)

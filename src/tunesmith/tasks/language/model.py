@@ -20,6 +20,7 @@ from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
+from tunesmith.models.adapters.quantisation import quantisation_of
 from tunesmith.models.chat.prompts import written_answers
 from tunesmith.models.chat.render import Rendered, render, render_record
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
@@ -113,7 +114,7 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     template = choose_template(tokenizer, recipe.sft.chat_template, data.rows.train, data.base)
     adopt_template(tokenizer, template)
     seed_everything(seed)
-    loaded = load_language_model(data.source, tokenizer, objective, recipe.quantisation)
+    loaded = load_language_model(data.source, tokenizer, objective, quantisation_of(recipe))
     max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
     reader = Reader(tokenizer, template, objective, max_length)
     data.clock.part("tokenising")
@@ -326,7 +327,7 @@ def base_model(session: LanguageSession) -> Iterator[Any]:
         return
     configs = getattr(model, "peft_config", {})
     if any(changes_base(config) for config in configs.values()) or not hasattr(model, "disable_adapter"):
-        again = load_language_model(data.source, session.tokenizer, session.objective, data.recipe.quantisation)
+        again = load_language_model(data.source, session.tokenizer, session.objective, quantisation_of(data.recipe))
         yield again.model.to(device_name())
         return
     with model.disable_adapter():

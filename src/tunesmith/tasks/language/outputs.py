@@ -149,7 +149,6 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
         "template_source": session.template.source,
         "packed": tokens.is_packed,
         "padding_free": tokens.padding_free,
-        "quantisation": session.data.recipe.quantisation,
         "tokens": int(tokens.lengths.sum()),
         "supervised_tokens": session.train.target_tokens,
         "learnt_tokens": session.train.target_tokens,  # the earlier name of ``supervised_tokens``
