@@ -93,9 +93,9 @@ def test_the_null_model_of_fine_tuned_models_is_fine_tuned_too_in_the_same_folds
     trained: list[tuple[set[str], list[int]]] = []
     original = fold_finetuning.fine_tuned
 
-    def recorded(inputs, folds, progress):
+    def recorded(inputs, folds, *options):
         trained.append((set(inputs.splits.train.texts), folds.tolist()))
-        return original(inputs, folds, progress)
+        return original(inputs, folds, *options)
 
     monkeypatch.setattr(fold_finetuning, "fine_tuned", recorded)
     lines = [json.dumps(row) for row in rows(60, seed=4)]

@@ -76,7 +76,7 @@ NAMES = """
 max_eval_samples: Write data.max_rows: {validation: N}.
 max_predict_samples: Write data.max_rows: {test: N}.
 device_map: The model is on one device, which is detected; parallel.processes trains on several, with a copy on each.
-attn_implementation: train.fast chooses the attention kernel of the machine.
+attn_implementation: Did you mean model.attn_implementation?
 early_stopping_consider_epochs: Evaluations are counted, not epochs: train.n_evaluations, and train.early
 pretraining_tp: Leave it out: the base model's own configuration has it; it only splits the same multiplications.
 deepspeed: The weights are not divided among processes: write parallel.processes (strategy: ddp), which keeps a copy on each.

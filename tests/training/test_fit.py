@@ -208,7 +208,7 @@ def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout:
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
     plain = train("a", model=model, train={**settings, "fast": False})
     fast = FastPath(fast=True, precision="fp32", attention="eager", dropout="words", keep_memory=True, bucketed=False)
-    monkeypatch.setattr(work, "choose_fast_path", lambda **_: fast)
+    monkeypatch.setattr(work, "choose_fast_path", lambda *_, **__: fast)
     assert train("b", model=model, train=settings).losses == pytest.approx(plain.losses, abs=1e-5)
 
 

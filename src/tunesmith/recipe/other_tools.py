@@ -67,8 +67,9 @@ MORE_SENTENCES = by_name(
         "max_predict_samples max_test_samples": "Write data.max_rows: {test: N}.",
         "samples_per_label": "Write data.max_rows; the rows are drawn at random by train.seed.",
         "device_map max_memory offload_folder offload_buffers low_cpu_mem_usage tp_plan": _ONE_DEVICE,
-        "attn_implementation attention flash_attention flash_attention_2 use_flash_attention_2 flash_attn sdp_attention "
-        "xformers_attention flash_optimum s2_attention shift_attn": "train.fast chooses the attention kernel of the machine.",
+        "flash_attention_2 xformers_attention flash_optimum s2_attention shift_attn": (
+            "Write model.attn_implementation: sdpa, eager, flash_attention_2 or flex_attention."
+        ),
         "early_stopping_consider_epochs evaluate_each_epoch eval_max_steps": (
             "Evaluations are counted, not epochs: train.n_evaluations, and train.early_stopping.patience of them."
         ),
@@ -84,8 +85,8 @@ MORE_SENTENCES = by_name(
         "enable_liger_kernel": "Write upstream.use_liger_kernel: true.",
         "noisy_embedding_alpha": "Write upstream.neftune_noise_alpha.",
         "activation_offloading": "Write upstream.activation_checkpointing: true, which saves memory.",
-        "quantization_bit quantization_method quantization_config double_quantization bnb_4bit_quant_type bnb_4bit_quant_storage "
-        "use_bnb_nested_quant bnb_4bit_compute_dtype": "Write quantisation: nf4, or int8.",
+        "quantization_bit quantization_method quantization_config double_quantization bnb_4bit_quant_storage "
+        "use_bnb_nested_quant": "Write quantisation: nf4, or int8.",
         "use_dora": "Write adapter: {method: dora}.",
         "pissa_init": "Write adapter: {method: pissa}.",
         "loraplus_lr_ratio head_learning_rate": "One rate holds for all trained weights: train.learning_rate.",

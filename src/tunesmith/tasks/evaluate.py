@@ -90,8 +90,8 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resamp
         requested_learning_rate=best.fit.learning_rate,
         highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
-        baselines=baseline_values(evaluation.systems.systems, metrics[-1], metric),
-        split=metrics[-1].split,
+        baselines=baseline_values(evaluation.systems.systems, split, metric),
+        split=split.split,
         chance=verdict_on_chance(evaluation, metrics[-1], resampling),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         majority_verdict=next(

@@ -19,6 +19,7 @@ from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.kind import HUB, detect_model_kind
 from tunesmith.models.source import ModelSource, file_of, find_model
 from tunesmith.recipe.sections import ModelSection
+from tunesmith.tasks.classification.other_model import is_other_model
 from tunesmith.tasks.reranker.reranking import Score
 
 TeacherKind = Literal["cross-encoder", "reranker", "bi-encoder"]
@@ -55,12 +56,12 @@ def load_teacher(name: str, row_kind: PairKind, logits: bool = False, max_length
     Raises InputError for a model that scores no pairs.
     """
     quiet_libraries()
-    kind = detect_model_kind(name)
+    kind, is_run = detect_model_kind(name), not is_other_model(name)
     if kind == "causal":
         raise ModelError.one(
             name, "it is a language model, which scores no pairs.", "Name a cross-encoder or an embedding model."
         )
-    if kind == "classifier":
+    if kind == "classifier" and is_run:
         return load_reranker(name, logits, max_length)
     source = find_model(ModelSection(name=name.removeprefix(HUB)), Path())
     if is_cross_encoder(source):
