@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class EmbeddingReading:
     train_format: PairFormat
     notes: list[str]
 
-    @property
+    @cached_property
     def named_classes(self) -> NamedClasses:
         """The classes of labelled pairs that the recipe names."""
         section = self.recipe.embedding

@@ -9,8 +9,7 @@ of 100 cases. The list (Rivest 1987, "Learning Decision Lists") is fitted to one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -57,18 +56,16 @@ class Rule:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The condition that a language model chose from the tested ones, measured as a list of its own.
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How well a list predicts held-out texts.
 
     Attributes:
-        rule: the condition with its figures on the held-out texts.
-        n_candidates: conditions that it chose from.
-        agreement, low, high, majority_agreement, gain, gain_low, gain_high: as in ``Criteria``, of this condition alone.
+        agreement, low, high: share of held-out texts whose label the list predicts, with its 95 % interval.
+        majority_agreement: the same for the most frequent label of each data set.
+        gain, gain_low, gain_high: difference of the two, with its 95 % interval.
     """
 
-    rule: Rule
-    n_candidates: int
     agreement: float
     low: float
     high: float
@@ -79,16 +76,26 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Criteria:
+class Chosen(Figures):
+    """The condition that a language model chose from the tested ones, measured as a list of its own.
+
+    Attributes:
+        rule: the condition with its figures on the held-out texts.
+        n_candidates: conditions that it chose from.
+    """
+
+    rule: Rule
+    n_candidates: int
+
+
+@dataclass(frozen=True)
+class Criteria(Figures):
     """The difference between the label criteria of two data sets.
 
     Attributes:
         first, second: names of the data sets.
         n_pairs, n_held_out: pairs of similar texts, and those that were not fitted to.
         rules: in their order; the last holds in all other texts. Empty if no rule is confirmed by the held-out texts.
-        agreement, low, high: share of held-out texts whose label the list predicts, with its 95 % interval.
-        majority_agreement: the same for the most frequent label of each data set.
-        gain, gain_low, gain_high: difference of the two, with its 95 % interval.
         tendencies: confirmed conditions that are no rule, since the texts are predicted as well without; the clearest first.
         chosen: with a language model, the condition that it chose; None without one, or with fewer than two conditions.
     """
@@ -98,13 +105,6 @@ class Criteria:
     n_pairs: int
     n_held_out: int
     rules: tuple[Rule, ...]
-    agreement: float
-    low: float
-    high: float
-    majority_agreement: float
-    gain: float
-    gain_low: float
-    gain_high: float
     tendencies: tuple[Rule, ...]
     chosen: Chosen | None = None
 
@@ -159,7 +159,7 @@ def explain_criteria(
         line = found[conditions.index(choose(conditions, np.flatnonzero(is_fitted)))]
         line = (*line[:2], *predicted_labels(fitted, line[0], np.ones((2, len(fitted)), dtype=bool)))
         of_choice = measured_list([line, (0, -1, *common)], held, common)
-        chosen = Chosen(make_rule(line, held.texts, whole, labels, held.units), len(found), **of_choice)
+        chosen = Chosen(make_rule(line, held.texts, whole, labels, held.units), len(found), **asdict(of_choice))
     return Criteria(
         *names,
         n_pairs=len(texts),
@@ -167,20 +167,8 @@ def explain_criteria(
         rules=named if is_tested and any(rule.is_confirmed for rule in named) else (),
         tendencies=tuple(rule for rule in others if rule.is_confirmed)[:MOST_RULES],
         chosen=chosen,
-        **figures,
+        **asdict(figures),
     )
-
-
-class Figures(TypedDict):
-    """How well a list predicts held-out texts, see ``Criteria``."""
-
-    agreement: float
-    low: float
-    high: float
-    majority_agreement: float
-    gain: float
-    gain_low: float
-    gain_high: float
 
 
 @dataclass(frozen=True)
@@ -198,10 +186,15 @@ def measured_list(lines: Sequence[Line], held: HeldOut, common: tuple[int, int])
     majority = np.mean([side.given == label for side, label in zip(sides, common, strict=True)], axis=0)
     low, high = mean_interval(share, held.units)
     gain_low, gain_high = mean_interval(share - majority, held.units)
-    return {
-        "agreement": float(share.mean()), "low": low, "high": high, "majority_agreement": float(majority.mean()),
-        "gain": float((share - majority).mean()), "gain_low": gain_low, "gain_high": gain_high,
-    }  # fmt: skip
+    return Figures(
+        agreement=float(share.mean()),
+        low=low,
+        high=high,
+        majority_agreement=float(majority.mean()),
+        gain=float((share - majority).mean()),
+        gain_low=gain_low,
+        gain_high=gain_high,
+    )
 
 
 def decision_list(texts: SimilarTexts, n_classes: int, draw: np.random.Generator) -> tuple[list[Line], list[Line]]:
