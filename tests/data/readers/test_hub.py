@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_no_name() -> None:
 def loaded(**splits: Any) -> Any:
     """A stand-in for the datasets library that knows one data set."""
     datasets = pytest.importorskip("datasets")
-    return SimpleNamespace(load_dataset=lambda name, config: splits, exceptions=datasets.exceptions)
+    return SimpleNamespace(load_dataset=lambda name, config, download_mode: splits, exceptions=datasets.exceptions)
 
 
 def test_class_numbers_become_names_and_splits_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +81,17 @@ def test_class_numbers_become_names_and_splits_ours(monkeypatch: pytest.MonkeyPa
     assert read_table("hub:some:thing").columns == {"text": ["a", "b"], "label": ["yes", "no"]}
     assert read_table("hub:some:thing", split="validation").source == "hub:some:thing (dev)"
     assert read_table("hub:some:thing", split="test").columns["label"] == [None]
+
+
+def test_a_local_folder_is_read_anew_and_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(hub, "reach", lambda host, port, seconds: "no network")
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    config = "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.csv\n"
+    (folder / "README.md").write_text(f"---\n{config}---\n")
+    for label in (1, 0):
+        (folder / "train.csv").write_text(f"text,label\na,{label}\n")
+        assert hub.read_hub(f"hub:{folder}")["train"].columns == {"text": ["a"], "label": [label]}

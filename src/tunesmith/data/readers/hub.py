@@ -6,6 +6,7 @@ import os
 import queue
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,8 @@ def read_hub(name: str) -> dict[str, Table]:
 
     Class labels that the hub stores as numbers become their names; its -1 (no label) becomes None. Without a network the
     ``datasets`` library would retry for 23 seconds, so the hub's host is tried first, for two seconds. With HF_HUB_OFFLINE=1
-    only the local cache is used.
+    only the local cache is used. A local folder, which the library takes for NAME, too, is read anew each time: the cache
+    of the library knows a folder with a README.md by its name, and would return the rows of earlier files.
 
     Raises:
         MissingExtra: ``datasets`` is not installed.
@@ -33,9 +35,12 @@ def read_hub(name: str) -> dict[str, Table]:
     if not repository:
         raise DataError.one(name, "A data set's name was expected after hub:.", "Write for instance hub:glue:cola.")
     datasets = import_datasets()
-    require_hub(name, "Use a local file")
+    is_folder = Path(repository).is_dir()
+    if not is_folder:
+        require_hub(name, "Use a local file")
+    mode = "force_redownload" if is_folder else None
     try:
-        loaded = datasets.load_dataset(repository, config or None)
+        loaded = datasets.load_dataset(repository, config or None, download_mode=mode)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError.one(name, *explain(error)) from None
     return {str(split): hub_table(f"{name} ({split})", rows) for split, rows in loaded.items()}
