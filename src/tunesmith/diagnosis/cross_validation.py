@@ -61,28 +61,32 @@ class CrossValidation:
         return arrays
 
 
-def cross_validate(
-    pooled: PooledSplits,
-    recipe: Recipe,
-    base: Path,
-    request: AblationRequest,
-    run: Path | None,
-    clock: Clock,
-    processes: int = 1,
-) -> CrossValidation:
-    """Computes the arrays for all rows.
+@dataclass(frozen=True)
+class CrossValidationSettings:
+    """What the rows are cross-validated with.
 
-    Args:
+    Attributes:
+        recipe: names the base model, the folds and whether models are fine-tuned in them.
         base: folder that a relative model path is looked up in first.
-        request: input ablations. Linear models predict them, and are compared with such models of the whole rows.
+        ablation: input ablations. Linear models predict them, and are compared with such models of the whole rows.
         run: a finished run that recorded logits of the rows of train.
         processes: that divide the rows to embed, and the folds to fine-tune.
     """
-    splits, rows, seed = pooled.splits, pooled.rows, recipe.train.seed
-    source = find_model(recipe.model, base)
+
+    recipe: Recipe
+    base: Path
+    ablation: AblationRequest
+    run: Path | None = None
+    processes: int = 1
+
+
+def cross_validate(pooled: PooledSplits, settings: CrossValidationSettings, clock: Clock) -> CrossValidation:
+    """Computes the arrays for all rows, which have one label each."""
+    splits, rows, recipe, request = pooled.splits, pooled.rows, settings.recipe, settings.ablation
+    source, run = find_model(recipe.model, settings.base), settings.run
     n_folds = default_folds(recipe.diagnose.n_folds, len(rows))
-    embeddings = embed_rows(rows, source, recipe.data.max_length, clock, processes)
-    vectors = embeddings.vectors
+    embeddings = embed_rows(rows, source, recipe.data.max_length, clock, settings.processes)
+    vectors, seed = embeddings.vectors, recipe.train.seed
     epoch_logits, mode = (None, "") if run is None else read_epoch_logits(run, splits.train, splits.labels)
 
     def progress(done: int) -> None:
@@ -95,14 +99,14 @@ def cross_validate(
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE
 
-            tuned, fold_logits = finetune_folds(pooled, recipe, source, linear.folds, progress, processes)
+            tuned, fold_logits = finetune_folds(pooled, settings, source, linear.folds, progress)
             predictions = average_pred_probs(linear, tuned)
             epoch_logits, mode = (fold_logits, MODE) if epoch_logits is None else (epoch_logits, mode)
     embedder = lazy_embedder(source, recipe.data.max_length, embeddings.n_layers)
     ablation = ablate_inputs(request, rows, vectors, linear, embedder, seed=seed, clock=clock)
     if ablation.null_log2 is not None and recipe.diagnose.method == FINETUNE:
         with clock.phase("null model"):
-            ablation = with_finetuned_null(ablation, pooled, recipe, source, progress, processes)
+            ablation = with_finetuned_null(ablation, pooled, settings, source, progress)
     flat = np.concatenate(vectors, axis=1) if isinstance(vectors, tuple) else vectors
     return CrossValidation(predictions, flat, pad_rows(epoch_logits, len(rows)), mode, ablation, embeddings.note)
 
@@ -116,24 +120,23 @@ def embed_rows(rows: Examples, source: ModelSource, max_length: int | None, cloc
 
 
 def finetune_folds(
-    pooled: PooledSplits, recipe: Recipe, source: ModelSource, folds: Array, progress: Callable[[int], None], processes: int
+    pooled: PooledSplits, settings: CrossValidationSettings, source: ModelSource, folds: Array, progress: Callable[[int], None]
 ) -> tuple[OutOfFold, Array | None]:
     """Cross-validates fine-tuned models on all rows in the given folds (N); see ``fine_tuned``."""
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
 
     rows, splits = pooled.rows, pooled.splits
     whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
-    settled = with_defaults(with_default_epochs(recipe), source.n_bytes, len(rows))
-    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), folds, progress, processes)
+    recipe = with_defaults(with_default_epochs(settings.recipe), source.n_bytes, len(rows))
+    return fine_tuned(LabelledTaskData(recipe=recipe, splits=whole, source=source), folds, progress, settings.processes)
 
 
 def with_finetuned_null(
     ablation: InputAblation,
     pooled: PooledSplits,
-    recipe: Recipe,
+    settings: CrossValidationSettings,
     source: ModelSource,
     progress: Callable[[int], None],
-    processes: int,
 ) -> InputAblation:
     """Adds the base model, fine-tuned on texts without content in the same folds, to the null model.
 
@@ -142,7 +145,7 @@ def with_finetuned_null(
     """
     assert ablation.null_log2 is not None
     blank = replace(pooled, rows=blank_rows(pooled.rows))
-    tuned, _ = finetune_folds(blank, recipe, source, ablation.linear.folds, progress, processes)
+    tuned, _ = finetune_folds(blank, settings, source, ablation.linear.folds, progress)
     given = class_ids(pooled.rows)
     own = tuned.pred_probs[np.arange(len(given)), given]
     both = np.log2((2**ablation.null_log2 + own) / 2)

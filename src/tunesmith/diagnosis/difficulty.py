@@ -18,7 +18,7 @@ from tunesmith.diagnosis.checks.codelength import Codelength, online_code
 from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty
 from tunesmith.diagnosis.checks.pvi import evidence_information, tempered
 from tunesmith.diagnosis.checks.transfer import take_embeddings
-from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate
+from tunesmith.diagnosis.cross_validation import CrossValidation, CrossValidationSettings, cross_validate
 from tunesmith.diagnosis.evidence import UNLABELLED, Evidence, make_evidence
 from tunesmith.diagnosis.input_ablation import AblationRequest
 from tunesmith.diagnosis.out_of_fold import FOLDS, default_folds, fit_both, linear_features, mean_scores
@@ -74,7 +74,7 @@ def measure_set(name: str, splits: LabelledData, recipe: Recipe, base: Path, clo
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
     recipe = with_folds(recipe, rows, pooled.near)
     request = AblationRequest(trained_null=recipe.diagnose.null_model == TRAINED)
-    arrays = cross_validate(pooled, recipe, base, request, None, clock, processes)
+    arrays = cross_validate(pooled, CrossValidationSettings(recipe, base, request, processes=processes), clock)
     evidence, notes = tempered_evidence(name, pooled, arrays, recipe.diagnose.method)
     vectors = sides(arrays.embeddings, is_pairs=rows.pairs is not None)
     with clock.phase("codelength"):

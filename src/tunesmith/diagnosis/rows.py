@@ -22,10 +22,9 @@ from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
 from tunesmith.diagnosis.checks.languages import language_drift
 from tunesmith.diagnosis.checks.rows import leakage
 from tunesmith.diagnosis.checks.table import CHECKS
-from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate, logged_row_ids
+from tunesmith.diagnosis.cross_validation import CrossValidation, CrossValidationSettings, cross_validate, logged_row_ids
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, EvidenceArrays, make_evidence
 from tunesmith.diagnosis.input_ablation import (
-    AblationRequest,
     ablation_columns,
     ablation_diagnoses,
     make_ablation_request,
@@ -145,8 +144,8 @@ def diagnose(
     answers = None if oracle is None else ask(oracle, splits, clock)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
-    arrays = cross_validate_labels(pooled, recipe, loaded.base, request, run, clock, n_processes)
-    method = recipe.diagnose.method
+    settings, method = CrossValidationSettings(recipe, loaded.base, request, run, n_processes), recipe.diagnose.method
+    arrays = cross_validate_labels(pooled, settings, clock)
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
         findings = tuple(all_findings(pooled, results))
@@ -169,20 +168,12 @@ def ask(oracle: Callable[[LabelledData], OracleAnswers], splits: LabelledData, c
         return oracle(splits)
 
 
-def cross_validate_labels(
-    pooled: PooledSplits,
-    recipe: Recipe,
-    base: Path,
-    request: AblationRequest,
-    run: Path | None,
-    clock: Clock,
-    processes: int,
-) -> CrossValidation | None:
+def cross_validate_labels(pooled: PooledSplits, settings: CrossValidationSettings, clock: Clock) -> CrossValidation | None:
     """Cross-validates rows with one label each (``cross_validate``); no model predicts others, which a note says of processes."""
     kind = pooled.splits.labels.problem_type
     if kind == SINGLE:
-        return cross_validate(pooled, recipe, base, request, run, clock, processes)
-    if processes > 1:
+        return cross_validate(pooled, settings, clock)
+    if settings.processes > 1:
         clock.listener(Event("note", f"no model predicts {KINDS[kind]} here: one process is used."))
     return None
 
