@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -67,6 +68,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if training[item.path]:
             item.add_marker(pytest.mark.trains)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Takes what is left after each file out of the garbage collector's sight.
+
+    Trainers collect garbage, which takes 0.4 seconds among the objects of all tests and libraries: a fifth of the time of a tiny run.
+    """
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 WORDS = [
