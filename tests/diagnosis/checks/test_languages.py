@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 
 from tests.diagnosis.rows import evidence
+from tunesmith.diagnosis.checks import languages
 from tunesmith.diagnosis.checks.languages import drift, language, language_drift, main_script
 
 pytestmark = pytest.mark.skipif(
@@ -37,7 +38,8 @@ def test_the_odd_one_out_is_flagged() -> None:
     assert found.figures["rows_of_language"]["en"] == 60
 
 
-def test_short_texts_are_not_guessed() -> None:
+def test_short_texts_are_not_guessed_and_load_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "load_identifier", lambda: pytest.fail("the model was loaded"))
     found = language(evidence([0, 1], ["ok danke", "yes"]))
     assert found.figures["rows_of_language"] == {}
     assert found.summary == "Languages of 0 rows that are long enough to detect one: none."

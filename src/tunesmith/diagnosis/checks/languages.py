@@ -6,13 +6,17 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, skip
 from tunesmith.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 NAME = "language"
 MIN_PROBABILITY = 0.95
@@ -45,17 +49,25 @@ def main_script(text: str) -> str:
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:
-    """Returns the language code of each text (N); empty for short texts and uncertain detections."""
+    """Returns the language code of each text (N); empty for short texts and uncertain detections.
+
+    Raises MissingExtra if a text is long enough and ``py3langid`` is not installed.
+    """
+    codes = []
+    for text in texts:
+        code, probability = load_identifier().classify(text[:MAX_CHARACTERS]) if len(text) >= MIN_CHARACTERS else ("", 0.0)
+        codes.append(code if probability >= MIN_PROBABILITY else "")
+    return codes
+
+
+@cache
+def load_identifier() -> LanguageIdentifier:
+    """Loads the model of py3langid, whose file takes half a second to unpack."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
         raise MissingExtra.of("py3langid", "diagnosis", "Language detection") from error
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    codes = []
-    for text in texts:
-        code, probability = identifier.classify(text[:MAX_CHARACTERS]) if len(text) >= MIN_CHARACTERS else ("", 0.0)
-        codes.append(code if probability >= MIN_PROBABILITY else "")
-    return codes
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def language(evidence: Evidence) -> Diagnosis:
