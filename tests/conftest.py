@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Takes what is left after a test that trains, and after each file, out of the garbage collector's sight.
 
-    Trainers collect garbage, which takes 0.4 seconds among the objects of all tests and libraries: a fifth of the time of a tiny run.
+    Trainers collect garbage, which takes 0.4 seconds among the objects of all tests and libraries: a fifth of a tiny run.
     """
     if nextitem is None or nextitem.path != item.path or item.get_closest_marker("trains"):
         gc.collect()
