@@ -44,7 +44,20 @@ TRAINING_TESTS = (
     "workflows/test_train.py",
 )
 """Files and folders of tests that train or fit models: ``make quick`` leaves them out."""
-LONGEST = ("test_recipes.py", "workflows/test_train.py", "tasks/embedding/test_training.py", "contract/test_contract.py")
+LONGEST = (
+    "workflows/test_train.py",
+    "contract/test_alarms.py",
+    "contract/test_contract.py",
+    "test_recipes.py",
+    "tasks/embedding/test_training.py",
+    "training/test_fit.py",
+    "tasks/classification/test_distillation.py",
+    "tasks/language/test_run.py",
+    "diagnosis/test_rows.py",
+    "workflows/test_estimator.py",
+    "tasks/embedding/test_run.py",
+    "workflows/test_python_api.py",
+)
 """Files that take the longest run first, so that no process has one of them left when the other is done."""
 
 
