@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := adapters,constraints,diagnosis,embedding,hub,language,quantisation,tensorboard,trackio,docs,test,dev
+EXTRAS := adapters,constraints,diagnosis,embedding,hub,language,mteb,quantisation,tensorboard,trackio,docs,test,dev
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3 python; do $$p -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$p; break; }; done)
 
