@@ -129,6 +129,9 @@ def test_nothing_is_lost_and_the_format_is_detected(suffix: str, cross_encoder: 
     assert (found.kind, found.texts) == ("teacher_scores", ("query", "positive", "negative_1", "negative_2"))
     assert found.target == done.scores
     assert done.recipe_columns == {}
+    scores = scores_of(f"out{suffix}")
+    assert done.n_positive_higher == (scores[:, 0] > scores[:, 1:].max(axis=1)).sum()
+    assert done.largest_margin == pytest.approx(np.abs(scores[:, :1] - scores[:, 1:]).max(), abs=1e-8)
     assert not Path(f"out{suffix}.parts").exists()
 
 
