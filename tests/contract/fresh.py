@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from tunesmith.tasks.task import Request
 
 
 def command(words: list[str]) -> dict[str, Any]:
-    """Runs a command line; returns split -> metric -> value, and the geometry of vectors."""
+    """Runs a command line; returns split -> metric -> value, and the geometry of vectors; of no measurement what it prints."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([*words, "--json"])
     if code:
         return {"error": err.getvalue()}
     result = json.loads(out.getvalue())
+    if "metrics" not in result:
+        return dict(result)
     return {**by_split(result["metrics"]), "geometry": result["data"].get("geometry")}
 
 
@@ -44,7 +47,8 @@ def by_split(metrics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def saved_model(recipe: str, run: str) -> dict[str, Any]:
     """Returns split -> metric -> value of a run's model as a base model, on the rows of a recipe."""
     loaded = load_recipe(Path(recipe), [f"model.name={run}", f"output={run}-again"])
-    task = task_for(loaded.recipe)
+    whole = loaded.recipe.model_copy(update={"adapter": None, "quantisation": None})
+    loaded, task = replace(loaded, recipe=whole), task_for(loaded.recipe)
     steps = task.load_steps()
     session = load(steps, read(task, Request(loaded, Clock(silent, {}))), 0)
     outputs = steps.outputs(session)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.contract.afresh import MEASURED_BY, RUN, TEST, check_measured, filled_in, in_fresh_process, measuring_job
 from tests.contract.cases import CASES, N_ROWS, Case, write_rows
 from tests.contract.conftest import Runs
 from tunesmith.cli.main import main
@@ -65,53 +63,16 @@ def test_the_run_folder_is_whole(runs: Runs, case: Case) -> None:
 
 # --- a run's model in another process ------------------------------------------------------------------------------------------
 
-RUN, TEST, SEARCH, BASE = "RUN", "TEST", "SEARCH", "BASE"
-# Case -> the command that measures the saved model on the run's own rows; without one the model is loaded as a base model.
-MEASURED_BY: Mapping[str, list[str]] = {
-    "classification": ["evaluate", RUN, TEST],
-    "regression": ["evaluate", RUN, TEST],
-    "embedding": ["evaluate", RUN, TEST],
-    "reranker": ["evaluate", BASE, "--retrieval", SEARCH, "--rerank", RUN, "--top-k", "8"],
-    "sft": ["evaluate", RUN, TEST],
-    "causal pretraining": ["evaluate", RUN, TEST],
-}
-
-
-def words_for(runs: Runs, case: Case, words: list[str]) -> list[str]:
-    """Fills in the places of a case's run and files."""
-    place = runs.folder(case, "base")
-    test = next((str(path) for path in (place / "test.csv", place / "test.jsonl") if path.exists()), "")
-    places = {RUN: str(place / "run"), TEST: test, SEARCH: str(place / "search"), BASE: str(runs.models[case.model])}
-    return [places.get(word, word) for word in words]
-
 
 @pytest.fixture(scope="module")
 def afresh(runs: Runs) -> dict[str, Any]:
     """Case -> split -> metric -> value of the saved model in a process of its own."""
-    jobs = {}
-    for case in CASES:
-        run = runs.run(case)
-        words = MEASURED_BY.get(case.name)
-        job = {"recipe": str(run.folder.parent / "recipe.yaml"), "run": str(run.folder)}
-        jobs[case.name] = job if words is None else {"words": words_for(runs, case, words)}
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.contract.fresh"], input=json.dumps(jobs), capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return in_fresh_process({case.name: measuring_job(runs, case, runs.run(case)) for case in CASES})
 
 
 @each_task
 def test_a_fresh_process_measures_what_the_run_measured(runs: Runs, afresh: dict[str, Any], case: Case) -> None:
-    found = afresh[case.name]
-    assert "error" not in found, found
-    split = "retrieval" if case.task == "reranker" else "test"
-    measured = {metric.name: metric.value for metric in runs.run(case).result.metrics if metric.split == split}
-    assert measured
-    assert {name: found["test"][name] for name in measured} == pytest.approx(measured, abs=2e-3, nan_ok=True)
-    if case.task == "embedding":  # ranks hide small differences of vectors
-        assert found["geometry"] == pytest.approx(runs.run(case).result.training["geometry"]["test"]["after"], abs=2e-3)
+    check_measured(afresh[case.name], case, runs.run(case))
 
 
 # --- the same again ------------------------------------------------------------------------------------------------------------
@@ -377,7 +338,7 @@ def test_a_verb_works_or_names_what_to_use(runs: Runs, case: Case, verb: str, ca
         runs.run(case, "again")
     place = runs.folder(case, "base")
     places = {RECIPE: str(place / "recipe.yaml"), OTHER: str(runs.folder(case, "again") / "run"), OUT: str(place / "out.csv")}
-    words = words_for(runs, case, OTHER_WORDS.get((verb, case.name), VERBS[verb]))
+    words = filled_in(runs, case, runs.run(case), OTHER_WORDS.get((verb, case.name), VERBS[verb]))
     capsys.readouterr()
     code = main([places.get(word, word) for word in words])
     printed = capsys.readouterr()

@@ -102,3 +102,23 @@ def test_a_smoke_run_keeps_only_the_report_and_its_numbers(train) -> None:
         "recipe.yaml", "resolved.yaml", "report.html", "result.json", "run.json",
     }  # fmt: skip
     assert {certificate.name for certificate in run.result.certificates} >= {"the saved model equals the trained one"}
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora", "prefix_tuning"])
+def test_the_adapter_of_every_evaluation_is_kept(train, method: str, sentences: list[dict[str, str]]) -> None:
+    options = {"init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2} if method == "adalora" else {}
+    run = train(train={"save_strategy": "all"}, adapter={"method": method, **options})
+    assert kept_steps(run) == [2, 4, 6]
+    for step in kept_steps(run):
+        folder = run.folder / f"checkpoints/step-{step}"
+        own = {"model", "metrics.json"} | ({"adapter"} if method != "prefix_tuning" else set())
+        assert {path.name for path in folder.iterdir()} == own
+        metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
+        assert accuracy(folder, sentences[:40]) == pytest.approx(metrics["accuracy"])
+    texts = [row["text"] for row in sentences[40:80]]
+    probabilities = [
+        [tuple(one["pred_probs"]) for one in tunesmith.predict(folder, texts)]
+        for folder in (run.folder, *(run.folder / f"checkpoints/step-{step}" for step in (2, 4, 6)))
+    ]
+    assert probabilities[[2, 4, 6].index(run.result.training["best_step"]) + 1] == probabilities[0]
+    assert len({tuple(values) for values in probabilities}) == 3

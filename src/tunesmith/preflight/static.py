@@ -151,7 +151,7 @@ def disk_parts(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: in
     parts = {
         "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
         "model": 0 if train.save_strategy == "none" else weights + trained + others,
-        "models of evaluations": n_kept * (n_seeds * trained + weights + others),
+        "models of evaluations": n_kept * (n_seeds * trained + weights + others + (0 if recipe.adapter is None else trained)),
         "predictions, report and logs": rows * max(1, n_seeds) + logged_bytes + REPORT_BYTES + LOG_BYTES,
     }
     return {name: n_bytes for name, n_bytes in parts.items() if n_bytes}

@@ -271,9 +271,6 @@ def _saves(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if train.save_total_limit is not None and train.save_strategy != "all":
         message = f"limits the models of evaluations, and save_strategy is {train.save_strategy}"
         yield Fault(("train", "save_total_limit"), message, "Write train.save_strategy: all, or remove it.")
-    if train.save_strategy == "all" and recipe.adapter is not None:
-        message = "the models of all evaluations are saved only without an adapter"
-        yield Fault(("train", "save_strategy"), message, "Write train.save_strategy: best, or remove adapter.")
 
 
 def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:

@@ -18,9 +18,9 @@ from tunesmith.models.adapters.quantisation import quantisation_of
 from tunesmith.results import Certificate, Finding, RunResult, unproven
 from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, seed_places
 from tunesmith.tasks.check_model import batch_invariance
-from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult, TaskSteps
+from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult, Session, TaskSteps
 from tunesmith.training.checkpoints import MANIFEST, best_weights, kept_evaluations
-from tunesmith.training.history import as_events
+from tunesmith.training.history import as_events, finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder, 
 
     best, session = evaluation.best, evaluation.best.session
     session.model.to("cpu")
-    first: Certificate = batch_invariance(steps, session)
+    first: Certificate = batch_invariance(steps, steps.as_saved(session))
     strategy = session.data.recipe.train.save_strategy
     saved = SavedModel(()) if strategy == "none" else steps.save_model(session, folder.model, evaluation.thresholds)
     if strategy == "all" and not smoke:
@@ -69,7 +69,8 @@ def save_evaluations(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder:
             saved = steps.save_model(best.session, kept.path / "model", None)
             if broken := [proof.name for proof in saved.certificates if not proof.passed]:
                 raise TrainingFailed(f"The model of step {kept.step} cannot be saved: {', '.join(broken)}: no.")
-            write_text(kept.path / "metrics.json", json.dumps(metrics[kept.step], indent=1) + "\n")
+            event = metrics_as_saved(steps, best.session, metrics[kept.step])
+            write_text(kept.path / "metrics.json", json.dumps(event, indent=1) + "\n")
     load_trained(best.session.model, best_weights(place, best.fit.best_step))
     for seed in evaluation.seeds:
         for kept in kept_evaluations(seed_places(folder, seed.seed, n_seeds)[0]):
@@ -77,6 +78,15 @@ def save_evaluations(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder:
                 shutil.rmtree(kept.path)
             for name in (FILE, MANIFEST):
                 (kept.path / name).unlink(missing_ok=True)
+
+
+def metrics_as_saved(steps: TaskSteps[Any, Any], session: Session, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the metrics of an evaluation; computed again if the model, of that step, is not saved as it was trained."""
+    saved = steps.as_saved(session)
+    if saved is session:
+        return event
+    values = {name: finite(value) for name, value in steps.evaluate_fn(saved, None)(saved.model).items()}
+    return {**event, "loss": values.pop("loss"), "metrics": values}
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -128,6 +138,7 @@ def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: t
         "learning_rate": fit.learning_rate,
         "dropout": train.dropout,
         "quantisation": None if quantisation is None else quantisation.record,
+        "measured": best.measured,
         "batch_rows": train.batch_rows,
         "rows_per_second": fit.rows_per_second,
         "train_seconds": fit.train_seconds,

@@ -100,5 +100,13 @@ def fit_seeds(
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
             seed_session = steps.start(seed_session, seed, request, listener)
             record = fit_seed(steps, seed_session, seed, place, request, listener)
-            seeds.append(SeedResult(seed, record, seed_session, steps.outputs(seed_session)))
+            seeds.append(measured_seed(steps, seed_session, seed, record))
     return seeds
+
+
+def measured_seed(steps: TaskSteps[Any, Any], session: Session, seed: int, record: Fit) -> SeedResult:
+    """Computes the outputs of a trained model in the form in which it is saved."""
+    from tunesmith.models.adapters.unquantised import measured_model
+
+    saved = steps.as_saved(session)
+    return SeedResult(seed, record, session, steps.outputs(saved), measured_model(session.model, saved.model))

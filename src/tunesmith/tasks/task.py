@@ -162,12 +162,18 @@ class Baselines:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One seed's fit and the outputs of its model on the evaluation splits."""
+    """One seed's fit and the outputs of its model, as it is saved, on the evaluation splits.
+
+    Attributes:
+        session: with the model as it was trained.
+        measured: the model of the outputs in words, where it is a question; see ``measured_model``.
+    """
 
     seed: int
     fit: Fit
     session: Any
     outputs: Mapping[str, Outputs]
+    measured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +252,8 @@ class TaskSteps(Generic[DataT, SessionT]):
         evaluate_fn: builds the evaluation on validation, on at most so many rows.
         start: trains the model of one seed in place before its training, such as by distillation.
         trainer_spec: the trainer with its loss and arguments.
+        as_saved: the session with the model that is saved and measured, where it is not the trained one: an adapter on quantised
+            weights is merged into unquantised ones.
         outputs: split -> outputs of the session's model.
         baselines: outputs of the systems that the recipe names.
         metrics: the metrics of each evaluation split, the main split last.
@@ -270,6 +278,7 @@ class TaskSteps(Generic[DataT, SessionT]):
     data_record: Callable[[SessionT], dict[str, Any]]
     prepare: Callable[[DataT, Clock], DataT] = lambda data, _clock: data
     model_checks: Callable[[SessionT], Iterable[CheckLine]] = lambda _session: ()
+    as_saved: Callable[[SessionT], SessionT] = lambda session: session
     start: Callable[[SessionT, int, StopRequest, Listener], SessionT] = lambda session, _seed, _request, _listener: session
     choose_thresholds: Callable[[Sequence[SeedResult], Sequence[BaselineOutputs]], Decisions] = lambda seeds, systems: Decisions(
         tuple(seeds), tuple(systems)

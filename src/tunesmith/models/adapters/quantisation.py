@@ -74,7 +74,6 @@ def quantisation_of(recipe: Recipe) -> Quantisation | None:
     return Quantisation.read(value if value is None or isinstance(value, str) else value.model_dump())
 
 
-def published(recipe: Recipe) -> str:
-    """Describes the untuned base model of a run, whose weights are in as many bits as those under the adapter."""
-    quantisation = quantisation_of(recipe)
+def published(quantisation: Quantisation | None) -> str:
+    """Describes the untuned base model of a run, whose weights are in as many bits as those of the saved model."""
     return "the base model as published" + ("" if quantisation is None else f", in {quantisation.words}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
@@ -120,6 +121,16 @@ def merge_adapter(encoder: SentenceEncoder) -> None:
     first: Any = encoder.model[0]
     if hasattr(first, "model") and hasattr(first.model, "merge_and_unload"):
         first.model = first.model.merge_and_unload()
+
+
+def merged_unquantised(encoder: SentenceEncoder, source: ModelSource) -> SentenceEncoder:
+    """Returns the encoder whose adapter is merged into an unquantised body; the trained one does not change."""
+    trained: Any = encoder.model[0]
+    with TemporaryDirectory() as folder:
+        save_model_files(trained.model, Path(folder))
+        merged = with_adapter(encoder, Path(folder), source)
+    merge_adapter(merged)
+    return merged
 
 
 def save_adapter(encoder: SentenceEncoder, folder: Path, source: ModelSource) -> SentenceEncoder | None:

@@ -6,7 +6,8 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -116,8 +117,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     else:
         place = folder.parent / ADAPTER
         write_adapter(trained, place)
-        base = load_language_model(trained.source, trained.tokenizer, trained.objective).model
-        adapted = load_adapter(base, place)
+        adapted = on_unquantised_base(model, place, trained.tokenizer, trained.source, trained.objective)
         before = sample_logits(adapted, sample)
         if kind is None:
             certificates.append(certify_equal_logits(ADAPTER_CERTIFICATE, trained.logits, before))
@@ -139,6 +139,31 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     note = f"the adapter was trained on weights in {kind.words} and merged into unquantised ones: "
     note += f"loss {there:.4f} there, {here:.4f} in the saved model (on {plural(len(sample), 'row')})"
     return SavedLanguageModel(tuple(certificates), True, (note,))
+
+
+def on_unquantised_base(
+    model: PeftModel, folder: Path, tokenizer: PreTrainedTokenizerBase, source: ModelSource, objective: Objective
+) -> PeftModel:
+    """Loads the saved adapter of a trained model on the base model as its files have it, with the end tokens of the training."""
+    base: Any = load_language_model(source, tokenizer, objective).model
+    settings = getattr(model.get_base_model(), "generation_config", None)
+    if settings is not None:
+        base.generation_config = copy.deepcopy(settings)
+    return load_adapter(base, folder)
+
+
+def merged_unquantised(
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, source: ModelSource, objective: Objective
+) -> PreTrainedModel | None:
+    """Returns a trained model on quantised weights as ``save_language_model`` saves it; None if it saves the adapter."""
+    with TemporaryDirectory() as folder:
+        save_model_files(model, Path(folder))
+        adapted = on_unquantised_base(model, Path(folder), tokenizer, source, objective)
+    try:
+        merged: PreTrainedModel = adapted.merge_and_unload().eval()
+    except CANNOT_MERGE:
+        return None
+    return merged
 
 
 def write_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+
+import torch
 
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.row_clusters import example_clusters
@@ -18,9 +19,11 @@ from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics, predictions_of
 from tunesmith.models.adapters.quantisation import published
+from tunesmith.models.adapters.unquantised import is_saved_unquantised, saved_quantisation, to_device_with_room
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
+from tunesmith.models.load import LoadedModel, load_classifier
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_roles import is_higher_better, reported_metrics
 from tunesmith.recipe.tasks import baseline_names
@@ -30,9 +33,6 @@ from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
 from tunesmith.training.losses.classification import class_weight_array
-
-if TYPE_CHECKING:
-    import torch
 
 
 def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
@@ -70,6 +70,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     The linear models are fitted with the class weights of the run: else weighting alone would beat them in macro F1.
     """
     requested, labels = baseline_names(session.data.recipe), session.data.splits.labels
+    session = replace(session, loaded=base_of(session))
     train, targets = session.data.splits.train, evaluation_rows(session)
     of_classes = class_weight_array(session.data.recipe.train.class_weights, labels, train.labels)
     systems: list[BaselineOutputs] = []
@@ -91,13 +92,23 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     return Baselines(tuple(systems), base)
 
 
+def base_of(session: LabelledSession) -> LoadedModel:
+    """Returns the base model that the saved one is compared with: the session's, or an unquantised one if the saved one is."""
+    if not is_saved_unquantised(session.model):
+        return session.loaded
+    with torch.random.fork_rng():  # a new head draws numbers
+        loaded = load_classifier(session.data.source, session.tokens.labels, session.loaded.tokenizer)
+    to_device_with_room(loaded.model)
+    return loaded
+
+
 def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
     """Evaluates the unchanged base model, if it has a head for these labels."""
     if session.new_weights:
         return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot predict")
     started, encoded = time.perf_counter(), session.tokens.encoded
     outputs = {rows.split: predict(session.loaded.model, encoded[rows.split], session) for rows in evaluation_rows(session)}
-    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, published(session.data.recipe))
+    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, published(saved_quantisation(session.model)))
 
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from tunesmith.models.adapters.attach import (
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import detect_quantisation
+from tunesmith.models.adapters.unquantised import is_saved_unquantised, to_device_with_room
 from tunesmith.models.encode import encode
 from tunesmith.models.equivalence import (
     ADAPTER_CERTIFICATE,
@@ -85,6 +88,18 @@ def describe_adapter(session: LabelledSession, folder: Path) -> None:
     AdapterBase.of(session.data.source, quantisation=detect_quantisation(session.model)).save(folder)
 
 
+def as_saved(session: LabelledSession) -> LabelledSession:
+    """Returns the session with the model that is saved: trained on quantised weights, it is merged into unquantised ones."""
+    if not is_saved_unquantised(session.model):
+        return session
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        save_model_files(session.model, folder)
+        describe_adapter(session, folder)
+        merged: Any = reload_classifier(folder, whole=True)
+    return replace(session, model=to_device_with_room(merged.merge_and_unload()))
+
+
 def merged_difference(session: LabelledSession, saved: PreTrainedModel) -> tuple[str, ...]:
     """Compares a model that was trained in few bits with the saved one, which is not, on the evaluated rows; else nothing."""
     kind, labels = detect_quantisation(session.model), session.tokens.labels
@@ -99,7 +114,7 @@ def merged_difference(session: LabelledSession, saved: PreTrainedModel) -> tuple
         decisions = [x > 0 if labels.problem_type == MULTI else x.argmax(axis=1)[:, None] for x in (there, here)]
         n_other = int((decisions[0] != decisions[1]).any(axis=1).sum())
         note += f", and {plural(n_other, 'prediction')} of {plural(len(rows), 'row')} of {split} changed"
-    return (f"{note}; the metrics are those of the quantised model",)
+    return (f"{note}; the metrics are those of the saved model",)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:

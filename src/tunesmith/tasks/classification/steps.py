@@ -15,6 +15,7 @@ STEPS: TaskSteps[LabelledTaskData, LabelledSession] = TaskSteps(
     evaluate_fn=training.evaluate_fn,
     start=distillation.distil,
     trainer_spec=training.trainer_spec,
+    as_saved=outputs.as_saved,
     outputs=scoring.outputs,
     baselines=evaluation.baselines,
     metrics=evaluation.metrics,

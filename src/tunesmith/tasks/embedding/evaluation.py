@@ -7,8 +7,9 @@ import time
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, clustered_metrics, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
-from tunesmith.models.adapters.quantisation import published, quantisation_of
+from tunesmith.models.adapters.quantisation import published
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
+from tunesmith.models.embedding.model import load_trainable
 from tunesmith.progress import Listener
 from tunesmith.recipe.metric_names import split_dimension
 from tunesmith.recipe.tasks import baseline_names
@@ -43,21 +44,29 @@ def metrics(session: EmbeddingSession) -> list[SplitMetrics]:
 
 def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
     """Computes the outputs of the base model and of the lexical baselines that the recipe names."""
-    data, recipe, tests, systems = session.data, session.data.recipe, session.data.tests, []
-    requested, section = baseline_names(recipe), recipe.embedding
-    started, encoder = time.perf_counter(), session.encoder
-    if section.pooling is not None or section.dense is not None or section.normalize is not None:
-        # The run may have put fresh modules on the base model.
-        encoder = load_encoder(data.source, recipe.data.max_length, recipe.train.fast, quantisation_of(recipe))
+    recipe, tests, systems = session.data.recipe, session.data.tests, []
+    requested = baseline_names(recipe)
+    started, encoder = time.perf_counter(), base_encoder(session)
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}
     if UNTUNED in requested:
-        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(recipe)))
+        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(None)))
     for name in requested:
         started = time.perf_counter()
         outputs_of = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}
         if outputs_of:
             systems.append(BaselineOutputs(name, outputs_of, time.perf_counter() - started))
     return Baselines(tuple(systems), base)
+
+
+def base_encoder(session: EmbeddingSession) -> SentenceEncoder:
+    """Returns the base model that the saved one is compared with: unquantised, since every adapter is merged when it is saved."""
+    recipe, source, section = session.data.recipe, session.data.source, session.data.recipe.embedding
+    if section.pooling is not None or section.dense is not None or section.normalize is not None:
+        # The run may have put fresh modules on the base model.
+        return load_encoder(source, recipe.data.max_length, recipe.train.fast)
+    if recipe.quantisation is not None:
+        return load_trainable(source, recipe.model_copy(update={"quantisation": None}))
+    return session.encoder
 
 
 def alarms(session: EmbeddingSession, evaluation: Evaluation) -> list[Alarm]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tunesmith.evaluation.outputs import Outputs, by_dimension
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
-from tunesmith.models.embedding.model import merge_adapter, save_adapter, with_adapter
+from tunesmith.models.embedding.model import merge_adapter, merged_unquantised, save_adapter, with_adapter
 from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors, equal_tokens
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.metric_names import at_dimension
@@ -54,8 +55,19 @@ def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float]
     note = (
         f"the adapter was trained on weights in {kind.words} and merged into unquantised ones: on {plural(len(texts), 'text')} "
     )
-    note += f"the vectors of both have a mean cosine of {cosines.mean():.4f}; the metrics are those of the quantised model"
+    note += f"the vectors of both have a mean cosine of {cosines.mean():.4f}; the metrics are those of the saved model"
     return SavedModel(tuple(proofs), (note,))
+
+
+def as_saved(session: EmbeddingSession) -> EmbeddingSession:
+    """Returns the session with the model that is saved: trained on quantised weights, it is merged into unquantised ones."""
+    if detect_quantisation(session.model) is None:
+        return session
+    encoder = merged_unquantised(session.encoder, session.data.source)
+    # A loss holds the model: its copy holds the merged one.
+    losses = [copy.deepcopy(part.loss, {id(session.encoder.model): encoder.model}) for part in session.parts]
+    parts = tuple(replace(part, loss=loss) for part, loss in zip(session.parts, losses, strict=True))
+    return replace(session, encoder=encoder, model=encoder.model, parts=parts)
 
 
 def save_and_merge_adapter(
@@ -64,7 +76,7 @@ def save_and_merge_adapter(
     """Saves the adapter by itself and merges it into the body; certifies both by embeddings of the texts.
 
     Returns:
-        The encoder with the merged body: the session's, changed in place, or one with unquantised weights.
+        The encoder with the merged body; the session's does not change.
     """
     encoder, source = session.encoder, session.data.source
     if session.data.recipe.adapter is None:
@@ -76,6 +88,8 @@ def save_and_merge_adapter(
     if saved is not None and detect_quantisation(encoder.model) is not None:
         encoder = with_adapter(encoder, folder, source)
         trained = plain_vectors(encoder, texts)
+    else:
+        encoder = replace(encoder, model=copy.deepcopy(encoder.model))
     merge_adapter(encoder)
     return encoder, [*proofs, certificate(MERGED_CERTIFICATE, trained, plain_vectors(encoder, texts), SAMPLE_MEASURE)]
 

@@ -19,6 +19,7 @@ from tunesmith.evaluation.metrics.chance import CHANCE
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.adapters.quantisation import published
+from tunesmith.models.adapters.unquantised import saved_quantisation
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS
@@ -96,7 +97,9 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
         if UNTUNED in requested:
             started = time.perf_counter()
             base = model_outputs(session, model)
-            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(session.data.recipe)))
+            systems.append(
+                BaselineOutputs(UNTUNED, base, time.perf_counter() - started, published(saved_quantisation(session.model)))
+            )
             listener(Event("step", "baselines", 1, len(requested)))
         if FEW_SHOT in requested and session.data.recipe.evaluate.answers.shots:
             systems += few_shot_baseline(session, model)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.messages import Turn
@@ -21,6 +22,8 @@ from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantisation import quantisation_of
+from tunesmith.models.adapters.quantise import detect_quantisation
+from tunesmith.models.adapters.unquantised import is_saved_unquantised, saved_quantisation, to_device_with_room
 from tunesmith.models.chat.prompts import written_answers
 from tunesmith.models.chat.render import Rendered, render, render_record
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
@@ -45,7 +48,6 @@ from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -320,15 +322,21 @@ def leading_metric(recipe: Recipe, settings: GenerationEval) -> str:
 
 @contextmanager
 def base_model(session: LanguageSession) -> Iterator[Any]:
-    """Yields the base model: the session's with its adapter disabled, or loaded again if the adapter changed its weights."""
+    """Yields the base model that the saved one is compared with.
+
+    It is the session's with its adapter disabled, or is loaded again: if the adapter changed its weights, and unquantised if the
+    saved model is.
+    """
     data, model = session.data, session.model
     if data.recipe.adapter is None:
         yield model
         return
-    configs = getattr(model, "peft_config", {})
-    if any(changes_base(config) for config in configs.values()) or not hasattr(model, "disable_adapter"):
-        again = load_language_model(data.source, session.tokenizer, session.objective, quantisation_of(data.recipe))
-        yield again.model.to(device_name())
+    changed = any(changes_base(config) for config in getattr(model, "peft_config", {}).values())
+    if changed or is_saved_unquantised(model) or not hasattr(model, "disable_adapter"):
+        with torch.random.fork_rng():  # a new head draws numbers
+            again = load_language_model(data.source, session.tokenizer, session.objective, saved_quantisation(model)).model
+        stop_at(again, session.train.end_ids)
+        yield again if detect_quantisation(again) is not None else to_device_with_room(again)
         return
     with model.disable_adapter():
         yield model

@@ -15,6 +15,7 @@ STEPS: TaskSteps[LanguageTaskData, LanguageSession] = TaskSteps(
     trial_parts=training.trial_parts,
     evaluate_fn=training.evaluate_fn,
     trainer_spec=training.trainer_spec,
+    as_saved=outputs.as_saved,
     outputs=evaluation.outputs,
     baselines=evaluation.baselines,
     metrics=evaluation.metrics,
