@@ -50,7 +50,12 @@ def with_large_weights(folder: Path) -> Path:
 
 def quantised_run(runs: Runs, case: Case) -> Run:
     adapter = {"method": "lora", "r": 4, "target_modules": "all-linear"}
-    return runs.run(case, "quantised", adapter=adapter, quantisation=KINDS[case.name])
+    return runs.run(case, "quantised", adapter=adapter, quantisation=KINDS[case.name], **searched(case))
+
+
+def searched(case: Case) -> dict[str, Any]:
+    """Returns the sections by which pairs are searched among the texts of their own split, as ``evaluate`` searches a file."""
+    return {"evaluate": {"corpus": "split"}} if case.task == "embedding" else {}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ def test_the_run_says_which_model_was_measured_and_compares_it_with_an_unquantis
 
 def test_the_base_that_is_compared_is_that_of_a_run_without_quantisation(runs: Runs) -> None:
     for name, baselines in {"classification": {"frozen"}, "embedding": {"untuned"}, "sft": {"untuned"}}.items():
-        plain, quantised = runs.run(BY_NAME[name]), quantised_run(runs, BY_NAME[name])
+        plain, quantised = runs.run(BY_NAME[name], **searched(BY_NAME[name])), quantised_run(runs, BY_NAME[name])
         of_both = [
             {(b.name, m.split, m.name): m.value for b in run.result.baselines if b.name in baselines for m in b.metrics}
             for run in (plain, quantised)
