@@ -2,9 +2,9 @@
 
     python benchmarks/quantisation.py
 
-MiniLM classifies support messages; 40 steps, two seeds of each format, each format in a process of its own. The metrics are those
+MiniLM classifies support messages; 40 steps, each format in a process of its own. The metrics are those
 of the saved models, whose adapters are merged into unquantised weights. ``changed_by_merging`` compares their predictions with
-those of the model in few bits that was trained. Intervals and verdicts cover rows and seeds.
+those of the model in few bits that was trained. Intervals and verdicts are over rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECIPE: dict[str, Any] = {
     "model": {"name": "builtin:minilm"},
     "data": {"train": "builtin:support_train", "test": "builtin:support_test"},
     "adapter": {"method": "lora", "r": 8, "lora_alpha": 16, "target_modules": "all-linear"},
-    "train": {"max_steps": 40, "n_evaluations": 2, "n_seeds": 2, "per_device_train_batch_size": BATCH_ROWS},
+    "train": {"max_steps": 40, "n_evaluations": 2, "per_device_train_batch_size": BATCH_ROWS},
     "evaluate": {"baselines": ["majority"], "n_resamples": 2000},
 }
 METRIC = "macro_f1"

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tunesmith.data.cells import plural
 from tunesmith.disk import PART, disk_errors, nearest_folder
 from tunesmith.errors import InputError, Problem, RecipeError, first_line
@@ -149,7 +151,12 @@ def refused_key(steps: TaskSteps[Any, Any], session: Session) -> tuple[str, str]
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:
-    """Certifies that a row's outputs are the same alone and in a padded batch, in fp32."""
-    unit = steps.sample_unit
-    together, alone = steps.sample_outputs(session, SAMPLE_ROWS), steps.sample_outputs(session, 1)
+    """Certifies that a row's outputs are the same alone and in a padded batch, in fp32, by the model in the form that is saved.
+
+    In 8 bits they are not: LLM.int8() multiplies the columns in fp16 that have a large value in any row of the batch.
+    """
+    unit, saved = steps.sample_unit, steps.as_saved(session)
+    if saved is not session and next(saved.model.parameters()).dtype != torch.float32:  # no room on the GPU
+        saved.model.to("cpu").float()
+    together, alone = steps.sample_outputs(saved, SAMPLE_ROWS), steps.sample_outputs(saved, 1)
     return certificate(f"a {unit} alone equals the {unit} in a padded batch", together, alone, steps.sample_measure)

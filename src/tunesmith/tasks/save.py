@@ -36,7 +36,7 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder, 
 
     best, session = evaluation.best, evaluation.best.session
     session.model.to("cpu")
-    first = batch_invariance(steps, merged_on_cpu(steps, session))
+    first = batch_invariance(steps, session)
     strategy = session.data.recipe.train.save_strategy
     saved = SavedModel(()) if strategy == "none" else steps.save_model(session, folder.model, evaluation.thresholds)
     if strategy == "all" and not smoke:
@@ -50,14 +50,6 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder, 
         write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / PREDICTIONS_OF_SEEDS)
     steps.save_files(evaluation, folder)
     return SavedModel((first, *saved.certificates), saved.notes)
-
-
-def merged_on_cpu(steps: TaskSteps[Any, Any], session: Session) -> Session:
-    """Returns the session with the model that is saved, in fp32 on the CPU."""
-    saved = steps.as_saved(session)
-    if saved is not session:
-        saved.model.float().to("cpu")
-    return saved
 
 
 def save_evaluations(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
