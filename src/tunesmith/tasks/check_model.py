@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tunesmith.data.cells import plural
 from tunesmith.disk import PART, disk_errors, nearest_folder
 from tunesmith.errors import InputError, Problem, RecipeError, first_line
 from tunesmith.machine import device_name
+from tunesmith.models.adapters.unquantised import to_fp32
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.load import model_errors
@@ -156,7 +155,7 @@ def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificat
     In 8 bits they are not: LLM.int8() multiplies the columns in fp16 that have a large value in any row of the batch.
     """
     unit, saved = steps.sample_unit, steps.as_saved(session)
-    if saved is not session and next(saved.model.parameters()).dtype != torch.float32:  # no room on the GPU
-        saved.model.to("cpu").float()
+    if saved is not session:
+        to_fp32(saved.model)
     together, alone = steps.sample_outputs(saved, SAMPLE_ROWS), steps.sample_outputs(saved, 1)
     return certificate(f"a {unit} alone equals the {unit} in a padded batch", together, alone, steps.sample_measure)

@@ -49,6 +49,12 @@ def to_device_with_room(model: PreTrainedModel) -> PreTrainedModel:
     return model.bfloat16().to(device) if needed / 2 <= free else model
 
 
+def to_fp32(model: torch.nn.Module) -> None:
+    """Returns a model to fp32, in place, on the CPU if ``to_device_with_room`` has found no room for that on the GPU."""
+    if next(model.parameters()).dtype != torch.float32:
+        model.to("cpu").float()
+
+
 def measured_model(trained: torch.nn.Module, measured: torch.nn.Module) -> str | None:
     """Describes the model of the final metrics where it is a question: of a run on quantised weights; else None.
 

@@ -32,6 +32,7 @@ from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import is_head_alone
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
+from tunesmith.models.language.save import merged_unquantised
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.batches import batches_per_epoch
@@ -318,6 +319,14 @@ def leading_metric(recipe: Recipe, settings: GenerationEval) -> str:
             message = f"these rows are not measured by {name}."
             raise RecipeError.one(".".join(key), message, f"They are measured by: {', '.join(names)}.")
     return recipe.evaluate.metric or LOSS
+
+
+def as_saved(session: LanguageSession) -> LanguageSession:
+    """Returns the session with the model that is saved: trained on quantised weights, it is merged into unquantised ones."""
+    if not is_saved_unquantised(session.model):
+        return session
+    merged = merged_unquantised(session.model, session.tokenizer, session.data.source, session.objective)
+    return session if merged is None else replace(session, model=to_device_with_room(merged))
 
 
 @contextmanager

@@ -14,10 +14,9 @@ from tunesmith.data.chat.rows import first_prompt, last_answer
 from tunesmith.data.split import spread_positions
 from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.adapters.unquantised import is_saved_unquantised, to_device_with_room
 from tunesmith.models.chat.prompts import supervised_runs
 from tunesmith.models.equivalence import equal_tokens
-from tunesmith.models.language.save import merged_unquantised, save_language_model
+from tunesmith.models.language.save import save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
@@ -42,14 +41,6 @@ def save_model(session: LanguageSession, folder: Path, _thresholds: list[float] 
     sample = [*sample_rows(session), *(ids for split in session.splits.values() for ids in spread_ids(split))]
     saved = save_language_model(session.model, session.tokenizer, folder, session.data.source, sample)
     return SavedModel((*saved.certificates, saved_tokens(session, folder)), saved.notes)
-
-
-def as_saved(session: LanguageSession) -> LanguageSession:
-    """Returns the session with the model that is saved: trained on quantised weights, it is merged into unquantised ones."""
-    if not is_saved_unquantised(session.model):
-        return session
-    merged = merged_unquantised(session.model, session.tokenizer, session.data.source, session.objective)
-    return session if merged is None else replace(session, model=to_device_with_room(merged))
 
 
 def spread_ids(split: EvalSplit) -> list[list[int]]:

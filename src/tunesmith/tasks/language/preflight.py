@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tunesmith.data.cells import plural
 from tunesmith.errors import Problem
+from tunesmith.models.adapters.unquantised import to_fp32
 from tunesmith.models.chat.prompts import certify_rendering, supervised_runs
 from tunesmith.models.chat.spans import unwritten_keys
 from tunesmith.models.fast.packing import certify_packing
@@ -13,7 +14,7 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import from_finding
 from tunesmith.preflight.trial_step import proven
 from tunesmith.results import Finding
-from tunesmith.tasks.language.model import LanguageSession
+from tunesmith.tasks.language.model import LanguageSession, as_saved
 from tunesmith.tasks.language.training import sample_positions
 
 SHOWN_CHARACTERS = 160
@@ -72,5 +73,8 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
         yield CheckLine("ends", "the end of every answer is supervised")
     if session.tokens.is_joined:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
-        isolation = certify_packing(session.model, sample, session.pad_id, session.max_length)
+        saved = as_saved(session)  # in 8 bits a row depends on the others of its batch
+        if saved is not session:
+            to_fp32(saved.model)
+        isolation = certify_packing(saved.model, sample, session.pad_id, session.max_length)
         yield proven(isolation, "Rows in one sequence would attend to each other. Write packing: false and padding_free: false.")
