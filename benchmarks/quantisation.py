@@ -79,7 +79,8 @@ def main() -> None:
         figures = {str(kind): figures_of(kind, folder) for kind, folder in folders.items()}
         for kind in FORMATS[1:]:
             verdicts = tunesmith.compare(str(folders[kind]), str(folders[None]))
-            figures[str(kind)]["against_unquantised"] = next(asdict(v) for v in verdicts if v.metric == METRIC)
+            verdict = next(v for v in verdicts if v.metric == METRIC)
+            figures[str(kind)]["against_unquantised"] = {**asdict(verdict), "against": "unquantised"}
     versions = {library: version(library) for library in ("bitsandbytes", "peft")}
     write("quantisation", {"recipe": RECIPE, "adapter_versions": versions, "formats": figures})
 
