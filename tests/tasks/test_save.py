@@ -73,6 +73,7 @@ def steps() -> Any:
         (folder.work / "own.json").write_text("{}")
 
     return SimpleNamespace(
+        as_saved=lambda session: session,
         sample_unit="row", sample_measure="largest difference",
         sample_outputs=lambda _session, _max_rows: np.ones(2),
         save_model=lambda _session, _folder, thresholds: SavedModel((PASSED,), (f"thresholds: {thresholds}",)),
