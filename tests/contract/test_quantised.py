@@ -59,6 +59,11 @@ def quantised_run(runs: Runs, case: Case) -> Run:
     return runs.run(case, "quantised", adapter=adapter, quantisation=KINDS[case.name], **searched(case))
 
 
+def prefix_run(runs: Runs) -> Run:
+    adapter = {"method": "prefix_tuning", "num_virtual_tokens": 2}
+    return runs.run(BY_NAME["classification"], "prefix", adapter=adapter, quantisation="nf4")
+
+
 def searched(case: Case) -> dict[str, Any]:
     """Returns the sections by which pairs are searched among the texts of their own split, as ``evaluate`` searches a file."""
     return {"evaluate": {"corpus": "split"}} if case.task == "embedding" else {}
@@ -80,6 +85,7 @@ def afresh(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     case = BY_NAME["embedding"]
     words = ["embed", "RUN", "TEST", "--text", "anchor", "--output", str(place / "vectors.npy")]
     jobs["embed"] = {"words": filled_in(runs, case, quantised_run(runs, case), words)}
+    jobs["prefix"] = measuring_job(runs, BY_NAME["classification"], prefix_run(runs))
     return {**in_fresh_process(jobs), "vectors": place / "vectors.npy"}
 
 
@@ -138,12 +144,11 @@ def saved_where(folder: Path) -> Mapping[str, Any]:
     return dict(json.loads((folder / "base.json").read_text()))
 
 
-def test_what_cannot_be_merged_is_measured_as_it_is_saved(runs: Runs) -> None:
-    case = BY_NAME["classification"]
-    run = runs.run(case, "prefix", adapter={"method": "prefix_tuning", "num_virtual_tokens": 2}, quantisation="nf4")
+def test_what_cannot_be_merged_is_measured_as_it_is_saved(runs: Runs, afresh: dict[str, Any]) -> None:
+    run = prefix_run(runs)
     assert run.result.training["measured"] == "the saved adapter on weights in 4 bits (NF4)"
     assert saved_where(run.folder / "model")["quantisation"] == "nf4"
-    check_measured(in_fresh_process({"x": measuring_job(runs, case, run)})["x"], case, run)
+    check_measured(afresh["prefix"], BY_NAME["classification"], run)
 
 
 @pytest.mark.parametrize("name", ["classification", "embedding", "sft"])
