@@ -93,7 +93,7 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
     if key == ("embedding", "losses") and name == "embedding":
         recipe |= {"data": {"train": "a.csv", "also": ["more.csv"]}, "embedding": {"mix": "proportional"}}
     if key[-1:] in (("function_range",), ("lower_is_better",)) and TASKS[name].has_key(key):
-        recipe["evaluate"] = {"function": "metric.py:score"}
+        recipe["evaluate"] = {**recipe.get("evaluate", {}), "function": "metric.py:score"}
     section = recipe
     for part in key[:-1]:
         section = section.setdefault(part, {})

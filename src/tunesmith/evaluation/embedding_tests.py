@@ -25,9 +25,9 @@ from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
-from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
-from tunesmith.evaluation.outputs import Outputs, SplitMetrics
-from tunesmith.evaluation.pair_search import pair_metrics
+from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics, search_outputs
+from tunesmith.evaluation.pair_search import pair_outputs
 from tunesmith.evaluation.search import (
     SEARCHES,
     Similarity,
@@ -231,7 +231,7 @@ class SearchTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Returns each metric's value for each query, by exact search."""
-        return Outputs(row_scores=query_metrics(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
+        return search_outputs(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics)
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Similarity) -> Array:
         """Returns the best documents of each query (Q, k), by exact search."""
@@ -254,7 +254,7 @@ class SearchTest:
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         def outputs(name: str) -> Outputs:
             ranked = SEARCHES[name](self.data.documents, self.data.queries, self.depth)
-            return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
+            return search_outputs(ranked, self.data.judgements, self.metrics)
 
         return {name: partial(outputs, name) for name in SEARCHES}
 
@@ -323,7 +323,7 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """Computes the outputs of vectors of length 1, given as one matrix per side."""
     kind = test.format.kind
     if kind == "positive_pair":
-        return Outputs(row_scores=pair_metrics(test.sides[:2], test.corpus, sides))
+        return pair_outputs(test.sides[:2], test.corpus, sides)
     if kind == "labelled_text":  # in as many clusters as there are classes, by k-means
         from sklearn.cluster import KMeans
 

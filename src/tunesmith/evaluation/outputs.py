@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.pairs.retrieval import Judgements
 from tunesmith.evaluation.metrics.chance import CORRELATIONS, chance_verdict
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
 from tunesmith.evaluation.metrics.intervals import metric_intervals
@@ -27,6 +28,7 @@ from tunesmith.evaluation.metrics.own_function import MeasuredRows
 from tunesmith.evaluation.metrics.own_metrics import own_metrics, own_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
+from tunesmith.evaluation.metrics.retrieval import DEFAULT, query_metrics
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
 from tunesmith.recipe.metric_names import LOSS_METRICS, at_dimension
@@ -76,6 +78,7 @@ class Outputs:
         figures: metric -> one value of all rows together, which has no interval.
         expected: metric -> its expectation over random decisions, of the baseline ``chance`` alone.
         embeddings: per text column of the split (N, D).
+        ranked: (Q, k) positions of the ranked documents of each query of a search, see ``metrics.retrieval``.
         context_curve: perplexity by window size, as JSON objects.
         truncated: dimensions -> the outputs of the embeddings cut to so many (Matryoshka).
     """
@@ -90,8 +93,14 @@ class Outputs:
     figures: Mapping[str, float] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
     embeddings: tuple[Array, ...] = ()
+    ranked: Array | None = None
     context_curve: tuple[Mapping[str, float | int | None], ...] = ()
     truncated: Mapping[int, Outputs] = field(default_factory=dict)
+
+
+def search_outputs(ranked: Array, judgements: Judgements, names: Sequence[str] = DEFAULT) -> Outputs:
+    """Returns a ranking (Q, k) of documents with each retrieval metric of each query."""
+    return Outputs(row_scores=query_metrics(ranked, judgements, names), ranked=ranked)
 
 
 @dataclass(frozen=True)

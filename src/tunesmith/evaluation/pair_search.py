@@ -9,21 +9,23 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.corpus import Corpus
-from tunesmith.data.pairs.retrieval import Judgements
-from tunesmith.evaluation.metrics.retrieval import DEFAULT, largest_k, query_metrics
+from tunesmith.data.pairs.retrieval import Judgements, Retrieval
+from tunesmith.evaluation.metrics.retrieval import DEFAULT, largest_k
+from tunesmith.evaluation.outputs import Outputs, search_outputs
 from tunesmith.evaluation.search import nearest, nearest_by_words
 from tunesmith.machine import device_name
 
 
-def pair_metrics(sides: Sequence[Sequence[str]], corpus: Corpus, matrices: Sequence[Any]) -> Mapping[str, Array]:
-    """Returns each retrieval metric for each different query, in the order of their first rows; equal texts are one document.
+def pair_outputs(sides: Sequence[Sequence[str]], corpus: Corpus, matrices: Sequence[Any]) -> Outputs:
+    """Returns the ranking and each retrieval metric of each different query, in the order of their first rows.
+
+    Equal texts are one document.
 
     Args:
         sides: (N) queries and (N) documents.
         matrices: of length 1, dense or sparse: (N, D) of queries, (N, D) of documents, and (M, D) of the corpus if there is one.
     """
-    numbers = [{text: j for j, text in enumerate(dict.fromkeys(side))} for side in sides]
-    ids = [np.array([number[text] for text in side]) for number, side in zip(numbers, sides, strict=True)]
+    ids, numbers = text_numbers(sides)
     places = [np.unique(of_side, return_index=True)[1] for of_side in ids]  # where each different text stands first
     queries, documents = matrices[0][places[0]], matrices[1][places[1]]
     if corpus.texts:
@@ -34,7 +36,28 @@ def pair_metrics(sides: Sequence[Sequence[str]], corpus: Corpus, matrices: Seque
         ranked = nearest_by_words(queries, documents, k)
     else:
         ranked, _ = nearest(queries, documents, k, device_name())
-    return query_metrics(ranked, judged)
+    return search_outputs(ranked, judged)
+
+
+def pairs_as_search(split: str, sides: Sequence[Sequence[str]], corpus: Corpus) -> Retrieval:
+    """Returns the search that ``pair_outputs`` ranks; ids of queries and documents are their positions in it."""
+    ids, (queries, documents) = text_numbers(sides)
+    texts = (*documents, *corpus.texts)
+    return Retrieval(
+        source=split,
+        split=split,
+        document_ids=tuple(map(str, range(len(texts)))),
+        documents=texts,
+        query_ids=tuple(map(str, range(len(queries)))),
+        queries=tuple(queries),
+        judgements=judgements(ids, (queries, documents), corpus),
+    )
+
+
+def text_numbers(sides: Sequence[Sequence[str]]) -> tuple[list[Array], list[dict[str, int]]]:
+    """Returns the number (N) of each text of both sides, and text -> number, in the order of the first rows."""
+    numbers = [{text: j for j, text in enumerate(dict.fromkeys(side))} for side in sides]
+    return [np.array([number[text] for text in side]) for number, side in zip(numbers, sides, strict=True)], numbers
 
 
 def judgements(ids: Sequence[Array], numbers: Sequence[Mapping[str, int]], corpus: Corpus) -> Judgements:

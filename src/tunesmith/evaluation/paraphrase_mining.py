@@ -7,7 +7,7 @@ which the file has no label count as different.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -21,8 +21,7 @@ from tunesmith.data.row_clusters import components
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
-from tunesmith.evaluation.metrics.retrieval import query_metrics
-from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.outputs import Outputs, search_outputs
 from tunesmith.evaluation.search import Similarity, cosine, nearest, nearest_by_words, normalised, word_vectoriser
 from tunesmith.machine import device_name
 
@@ -86,7 +85,7 @@ class ParaphraseTest:
         )  # fmt: skip
         short = DEPTH - others.shape[1]
         filled = np.pad(others[asked], ((0, 0), (0, max(0, short))), constant_values=NO_DOCUMENT)
-        return Outputs(row_scores=query_metrics(filled, judged, METRICS), figures=self.figures(others, unit))
+        return replace(search_outputs(filled, judged, METRICS), figures=self.figures(others, unit))
 
     def figures(self, others: Array, unit: Any) -> dict[str, float]:
         """Average precision of all mined pairs in the order of their cosine, and the best F1 of any threshold."""

@@ -219,6 +219,7 @@ _ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 
 _LANGUAGE = ("sft", "pretraining")
+_MEASURED = ("classification", "regression", "embedding", "reranker")  # tasks with a function of metrics
 # Options of the section ``embedding`` that concern vectors and their losses.
 VECTOR_OPTIONS = (
     *("loss", "loss_options", "mix", "losses", "matryoshka_dimensions", "adaptive_layers", "pooling", "dense", "normalize"),
@@ -245,9 +246,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
     ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
     ("evaluate", "positive_class"): ("classification",),
-    ("evaluate", "function"): ("classification", "regression", "embedding"),
-    ("evaluate", "function_range"): ("classification", "regression", "embedding"),
-    ("evaluate", "lower_is_better"): ("classification", "regression", "embedding"),
+    **{("evaluate", key): _MEASURED for key in ("function", "function_range", "lower_is_better")},
     ("evaluate", "evaluators"): ("embedding",),
     ("evaluate", "tune_threshold"): ("classification",),
     ("evaluate", "retrieval"): ("embedding", "reranker"),
@@ -291,7 +290,6 @@ _OR_RERANKER = "Remove the key, or write embedding.head: cross-encoder."
 _OR_VECTORS = "Remove the key, or write embedding.head: vector."
 _OR_CLASSES = "Remove the key, or write task: classification."
 
-_NO_FUNCTION = "the verdict on a reranker is about the search, which a function does not measure"
 _ONLY_VECTORS = "`{}` applies only to vectors, and a reranker is a classifier of pairs"
 
 # Key -> task that does not have it -> the message, where it is more specific than the general one of ``refusal``.
@@ -312,11 +310,9 @@ REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
             "Remove the key; evaluate.checkpoint_metric names the metric of its pairs that selects the checkpoint.",
         )
     },
-    **{("evaluate", key): {"reranker": NoKey(_NO_FUNCTION)} for key in ("function_range", "lower_is_better")},
     ("evaluate", "evaluators"): {"reranker": NoKey(_ONLY_VECTORS.format("evaluators"), _OR_VECTORS)},
     ("evaluate", "function"): {
         "sft": NoKey("answers have a function of their own", "Write evaluate.answers.function."),
-        "reranker": NoKey(_NO_FUNCTION),
     },
     ("evaluate", "corpus"): {"reranker": NoKey("a reranker is evaluated on the documents of evaluate.retrieval", _OR_VECTORS)},
     ("evaluate", "tune_threshold"): {

@@ -60,6 +60,7 @@ class MeasuredRows:
         rows: parameter -> (N, ...) array of the rows, or a tuple of such arrays.
         of_system: those of them that the system gives, not the data.
         constants: parameter -> a value that is the same for all rows.
+        unit: a row, or the query of a search.
         variants: yields rows in which a rare class has the outcome that was not drawn, with the share of it that may have, see
             ``few_rows.rare_variants``.
     """
@@ -69,6 +70,7 @@ class MeasuredRows:
     rows: Mapping[str, Any]
     of_system: frozenset[str]
     constants: Mapping[str, Any]
+    unit: str = "row"
     variants: Callable[[], Iterable[tuple[MeasuredRows, float]]] = tuple
 
     def __len__(self) -> int:
@@ -83,7 +85,8 @@ class MeasuredRows:
         chosen = np.arange(len(self)) if positions is None else positions
         rows = {name: taken(self.rows[name], chosen) for name in self.function.parameters if name in self.rows}
         constants = {name: self.constants[name] for name in self.function.parameters if name in self.constants}
-        what = f"on {plural(len(chosen), 'row')} of {self.split}" if positions is None else f"on resampled rows of {self.split}"
+        size = f"resampled {plural(2, self.unit).partition(' ')[2]}" if positions is not None else plural(len(chosen), self.unit)
+        what = f"on {size} of {self.split}"
         return call_function(self.function, {**rows, **constants}, what)
 
     def exchanged(self, other: MeasuredRows, mask: Array) -> MeasuredRows:
@@ -194,7 +197,7 @@ def probed(rows: MeasuredRows, named: Mapping[str, str]) -> OwnFunction:
     for name, value in values.items():
         if math.isnan(value):
             raise RecipeError.one(
-                place, f"the function returned no finite number for {name} on {plural(len(rows), 'row')} of {rows.split}."
+                place, f"the function returned no finite number for {name} on {plural(len(rows), rows.unit)} of {rows.split}."
             )
         if not NAME.match(name):
             raise RecipeError.one(place, f"{name!r} is no name of a metric.", "Use letters, digits, and _ . @ -")

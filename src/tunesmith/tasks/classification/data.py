@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.split import at_most
-from tunesmith.evaluation.metrics.own_function import OwnFunction
+from tunesmith.evaluation.metrics.own_function import MeasuredRows, OwnFunction
+from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, own_metrics, read_as, sizes
 from tunesmith.recipe.resolved import with_defaults
-from tunesmith.tasks.classification.own_metrics import load_own_function, positive_class
+from tunesmith.tasks.classification.own_metrics import load_own_function, measured_rows, positive_class
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.logits_size import logits_bytes
 
@@ -32,6 +34,11 @@ class LabelledTaskData(TaskData):
     splits: LabelledData
     positive: int | None = None
     function: OwnFunction | None = None
+
+    def own_rows(self, split: str) -> Callable[[Outputs], MeasuredRows | None]:
+        """Returns the function from a system's outputs on a split to the rows that the user's function reads."""
+        assert self.function is not None
+        return partial(measured_rows, self.function, self.splits.named()[split], self.splits.labels)
 
     @property
     def logged_bytes(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 
@@ -28,7 +27,6 @@ from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_roles import is_higher_better, reported_metrics
 from tunesmith.recipe.tasks import baseline_names
 from tunesmith.tasks.classification.model import LabelledSession
-from tunesmith.tasks.classification.own_metrics import measured_rows
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
@@ -45,8 +43,7 @@ def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
     if function is None:
         return of_split
     leading = session.metric if session.metric in function.names else function.names[0]
-    rows = data.splits.named()[split]
-    return replace(of_split, own=partial(measured_rows, function, rows, labels), own_verdict=leading)
+    return replace(of_split, own=data.own_rows(split), own_verdict=leading)
 
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:

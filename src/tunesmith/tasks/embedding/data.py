@@ -165,7 +165,7 @@ def own_function_and_leading_metric(
     """Loads the user's function, checks the evaluators and every named metric, and returns the leading one of validation."""
     check_evaluators(recipe, tests)
     function = load_own_function(recipe, base, tests)
-    check_roles(recipe, tests["validation"], own_names(recipe, function), has_loss=has_loss(rows))
+    check_roles(recipe, tests["validation"], own_names(recipe, function, tests["validation"]), has_loss=has_loss(rows))
     return function, leading_metric(recipe, tests, function)
 
 
@@ -179,9 +179,10 @@ def has_loss(rows: EmbeddingData) -> bool:
 def leading_metric(recipe: Recipe, tests: Mapping[str, EmbeddingTest], function: OwnFunction | None) -> str:
     """Returns the metric of validation that leads there. Raises RecipeError for one that no test has."""
     requested, here = recipe.evaluate.metric, tests["validation"].metrics
-    if requested is None or requested in own_names(recipe, function):
+    if requested is None or requested in own_names(recipe, function, tests["validation"]):
         return requested or here[0]
-    names = list(dict.fromkeys(name for test in tests.values() for name in test.metrics))
+    own = () if function is None else function.names
+    names = list(dict.fromkeys((*(name for test in tests.values() for name in test.metrics), *own)))
     if split_dimension(requested)[0] not in names:
         raise not_measured("evaluate.metric", requested, names)
     return requested if split_dimension(requested)[0] in here else here[0]

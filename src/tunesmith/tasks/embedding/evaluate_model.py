@@ -51,7 +51,7 @@ from tunesmith.recipe.metric_names import at_dimension, split_dimension
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Alarm, Baseline, Finding, Metric, RunResult, Verdict
 from tunesmith.run_folder import RESULT
-from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, score_range_of
+from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, recipe_with_own_metrics, score_range_of
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.alarms import ceiling_alarm
@@ -131,8 +131,7 @@ def evaluate_retrieval(
         rerank: a run of a reranker, which reorders the best ``top_k`` documents; the model alone is then a baseline.
         max_length: limit of the tokens of a text; default: each model's own.
 
-    Returns metrics with intervals over queries, and verdicts on the first. Raises:
-        InputError: the folder or a model cannot be used, or the model lacks a dimension or a metric.
+    Returns metrics with intervals over queries, and verdicts on the first. Raises InputError if a model or the data are unusable.
     """
     metrics, dimensions = apart(metrics, dimensions)
     check_metrics(metrics)
@@ -146,8 +145,10 @@ def evaluate_retrieval(
         with clock.phase("model"):
             ours = reranked(test, rerank, top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
+    own, left_out = own_metrics_of_search(target, rerank, ours)
     plan = EvaluationPlan(
         target=str(target),
+        own=own,
         test=ours,
         plain_test=test,
         against=against,
@@ -157,10 +158,18 @@ def evaluate_retrieval(
         resampling=Resampling(n_resamples, seed),
         task="retrieval",
         about=about,
-        notes=[f"{note}." for note in data.notes],
+        notes=[*(f"{note}." for note in data.notes), *left_out],
     )
     rows = {"id": data.query_ids, "query": data.queries} if isinstance(folder, Retrieval) else folder
     return with_look(evaluate_plan(plan, clock, started), rows, target, rerank)
+
+
+def own_metrics_of_search(
+    target: str | Path, rerank: str | Path | None, test: EmbeddingTest
+) -> tuple[OwnMetrics | None, list[str]]:
+    """Returns the own metrics of the reranker's run if its recipe has some, else the model's; and why some are left out."""
+    is_reranker = rerank is not None and recipe_with_own_metrics(rerank) is not None
+    return own_metrics_of_run(rerank if is_reranker else target, test)
 
 
 def apart(metrics: Sequence[str], dimensions: Sequence[int]) -> tuple[list[str], list[int]]:

@@ -12,11 +12,15 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.formats import MEANING
+from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.split import spread_positions
 from tunesmith.errors import RecipeError, first_line
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
 from tunesmith.evaluation.metrics.own_function import PROBE_ROWS, MeasuredRows, OwnFunction, own_function, probed
+from tunesmith.evaluation.metrics.own_search import PARAMETERS as SEARCH_PARAMETERS
+from tunesmith.evaluation.metrics.own_search import probed_on_search, queries_reader, reads_search
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
+from tunesmith.evaluation.pair_search import pairs_as_search
 from tunesmith.evaluation.search import cosine, normalised
 from tunesmith.recipe.metric_names import DIRECTIONS, split_dimension
 from tunesmith.recipe.metric_roles import has_own_metrics, named_metrics
@@ -155,27 +159,48 @@ def named_evaluators(recipe: Recipe) -> list[str]:
 
 
 def load_own_function(recipe: Recipe, base: Path, tests: Mapping[str, EmbeddingTest]) -> OwnFunction | None:
-    """Loads the function of the recipe and calls it on a few validation rows with random vectors; None without one.
+    """Loads the function of the recipe and calls it on a few rows with random vectors, or queries with random rankings.
 
-    Raises RecipeError if it cannot be used.
+    None without one. Raises RecipeError if it cannot be used.
     """
-    test = tests["validation"]
     if recipe.evaluate.function is None:
         return None
-    assert isinstance(test, RowsTest)
-    function = own_function(recipe.evaluate, base, parameters_of(test), "the rows of validation")
+    first, search = next(iter(tests.values())), next((search_of(test) for test in tests.values() if ranks_documents(test)), None)
+    rows = first if isinstance(first, RowsTest) else None
+    known = (*(() if rows is None else parameters_of(rows)), *(() if search is None else SEARCH_PARAMETERS))
+    measured = [
+        *([] if rows is None else [f"the rows of {rows.split}"]),
+        *([] if search is None else ["the queries of a search"]),
+    ]
+    function = own_function(recipe.evaluate, base, known, " and ".join(measured))
     assert function is not None
+    evaluators = tuple(f"{name}." for name in recipe.evaluate.evaluators)
+    function = replace(function, lower=frozenset(name for name in function.lower if not name.startswith(evaluators)))
+    named = {".".join(key): name for key, name in named_metrics(recipe).items() if not name.startswith(evaluators)}
+    if reads_search(function):
+        assert search is not None, "it has parameters of a search"
+        return probed_on_search(function, search, named)
+    assert rows is not None, "it has parameters of rows"
+    return probed(made_up_rows(function, rows), named)
+
+
+def made_up_rows(function: OwnFunction, test: RowsTest) -> MeasuredRows:
+    """Returns a few rows of the test with random vectors, the same for equal texts."""
     few = test.take(spread_positions(len(test.row_ids), PROBE_ROWS)) if len(test.row_ids) > PROBE_ROWS else test
     rng = np.random.default_rng(0)
     drawn = {text: rng.normal(size=PROBE_DIMENSIONS).astype(np.float32) for side in few.sides for text in side}
     outputs = Outputs(embeddings=tuple(np.stack([drawn[text] for text in side]) for side in few.sides))
     rows = measured_rows(function, few, outputs, lambda texts: rng.normal(size=(len(texts), PROBE_DIMENSIONS)))
     assert rows is not None
-    evaluators = tuple(f"{name}." for name in recipe.evaluate.evaluators)
-    lower = frozenset(name for name in function.lower if not name.startswith(evaluators))
-    rows = replace(rows, function=replace(function, lower=lower))
-    named = {".".join(key): name for key, name in named_metrics(recipe).items()}
-    return probed(rows, {key: name for key, name in named.items() if not name.startswith(evaluators)})
+    return rows
+
+
+def search_of(test: EmbeddingTest) -> Retrieval:
+    """Returns the queries and documents of a test that ranks documents."""
+    if isinstance(test, SearchTest):
+        return test.data
+    assert isinstance(test, RowsTest)
+    return pairs_as_search(test.split, test.sides, test.corpus)
 
 
 def parameters_of(test: RowsTest) -> tuple[str, ...]:
@@ -221,13 +246,35 @@ def function_values(
 def with_own_metrics(metrics: SplitMetrics, test: EmbeddingTest, recipe: Recipe, function: OwnFunction | None) -> SplitMetrics:
     """Returns the metrics of a test with those of the function, and the directions of figures."""
     metrics = replace(metrics, lower=frozenset(recipe.evaluate.lower_is_better))
-    if function is None or not isinstance(test, RowsTest) or ENCODE in function.parameters:
+    if function is None or ENCODE in function.parameters or not is_measured(function, test):
         return metrics
-    leading = recipe.evaluate.metric if recipe.evaluate.metric in function.names else function.names[0]
+    named = split_dimension(recipe.evaluate.metric or "")[0]
+    leading = named if named in function.names else function.names[0]
+    if reads_search(function):
+        return with_search_function(metrics, test, function, leading)
+    assert isinstance(test, RowsTest)
     clusters = {**metrics.clusters, "own": test.clusters_of_rows()}
-    return replace(
-        metrics, own=lambda outputs: measured_rows(function, test, outputs), own_verdict=leading or "", clusters=clusters
-    )
+    return replace(metrics, own=lambda outputs: measured_rows(function, test, outputs), own_verdict=leading, clusters=clusters)
+
+
+def with_search_function(metrics: SplitMetrics, test: EmbeddingTest, function: OwnFunction, leading: str) -> SplitMetrics:
+    """Returns the metrics of a search with those of the function, whose rows are the queries.
+
+    Args:
+        leading: the metric of the function that verdicts are given on.
+    """
+    read, clusters = queries_reader(function, search_of(test)), {**metrics.clusters, "own": test.clusters()}
+    return replace(metrics, own=lambda outputs: read(outputs.ranked), own_verdict=leading, clusters=clusters)
+
+
+def is_measured(function: OwnFunction, test: EmbeddingTest) -> bool:
+    """Returns whether the function reads what the test has: the rows of pairs and classes, or queries with ranked documents."""
+    return ranks_documents(test) if reads_search(function) else isinstance(test, RowsTest)
+
+
+def ranks_documents(test: EmbeddingTest) -> bool:
+    """Returns whether a test is a search: of documents, or of the second texts of pairs that belong together."""
+    return isinstance(test, SearchTest) or (isinstance(test, RowsTest) and test.format.kind == "positive_pair")
 
 
 @dataclass(frozen=True)
@@ -263,7 +310,7 @@ class OwnMetrics:
 def recipe_with_own_metrics(target: object) -> tuple[Recipe, RunResult] | None:
     """Reads the recipe of a finished run that has a function or evaluators; None for other models."""
     saved = recipe_of_run(Path(str(target)))
-    if saved is None or not task_settings(saved[0]).has_key(("evaluate", "evaluators")) or not has_own_metrics(saved[0]):
+    if saved is None or task_settings(saved[0]).family != "embedding" or not has_own_metrics(saved[0]):
         return None
     return saved
 
@@ -275,21 +322,24 @@ def score_range_of(target: object) -> Sequence[float] | None:
 
 
 def own_metrics_of_run(target: object, test: EmbeddingTest) -> tuple[OwnMetrics | None, list[str]]:
-    """Returns the own metrics of a finished run for rows of another file; and why those of its function are left out."""
+    """Returns the own metrics of a finished run for rows or a search of its own; and why those of its function are left out."""
     saved = recipe_with_own_metrics(target)
-    if saved is None or not isinstance(test, RowsTest):
+    if saved is None or not isinstance(test, RowsTest | SearchTest):
         return None, []
     recipe, result = saved
     try:
-        function = load_own_function(recipe, Path(str(result.data.get("base") or ".")), {"validation": test})
+        function = load_own_function(recipe, Path(str(result.data.get("base") or ".")), {test.split: test})
     except RecipeError as error:
         return OwnMetrics(recipe, None), [f"The metrics of {recipe.evaluate.function} are left out: {error}"]
     return OwnMetrics(recipe, function), []
 
 
-def own_names(recipe: Recipe, function: OwnFunction | None) -> tuple[str, ...]:
-    """Returns the named metrics that are a function's, or values of an evaluator, which are known after a trial."""
-    names = () if function is None else function.names
+def own_names(recipe: Recipe, function: OwnFunction | None, test: EmbeddingTest) -> tuple[str, ...]:
+    """Returns the named metrics that the function measures on a test, and values of an evaluator, known after a trial."""
+    names = function.names if function is not None and is_measured(function, test) else ()
+    has_dimensions = bool(names) and function is not None and reads_search(function)
     evaluators = tuple(f"{name}." for name in recipe.evaluate.evaluators)
     named = (name for name in named_metrics(recipe).values() if split_dimension(name)[0] not in DIRECTIONS)
-    return tuple(name for name in named if name in names or name.startswith(evaluators))
+    return tuple(
+        name for name in named if (split_dimension(name)[0] if has_dimensions else name) in names or name.startswith(evaluators)
+    )

@@ -18,9 +18,11 @@ from tunesmith.data.pairs.retrieval import Retrieval, cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import DataError
+from tunesmith.evaluation.metrics.own_function import OwnFunction
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.resolved import with_defaults
+from tunesmith.tasks.reranker.own_metrics import load_own_function
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 USABLE = ("positive_pair", "triplet", "tuple")
@@ -31,12 +33,14 @@ class RerankerData(TaskData):
     """The training pairs before negatives are mined, and the search that evaluates the reranker.
 
     Attributes:
+        function: the user's function of metrics; None without one.
         max_rows: see ``tasks.task.Request``.
     """
 
     pairs: EmbeddingRows
     retrieval: Retrieval
     max_rows: int | None
+    function: OwnFunction | None = None
 
 
 def read(request: Request) -> RerankerData:
@@ -59,6 +63,7 @@ def read(request: Request) -> RerankerData:
         pairs=pairs,
         retrieval=retrieval,
         max_rows=request.max_rows,
+        function=load_own_function(recipe, base, retrieval),
     )
 
 

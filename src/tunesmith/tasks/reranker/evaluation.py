@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.pairs.load import format_record
@@ -10,8 +11,8 @@ from tunesmith.data.records import split_record
 from tunesmith.evaluation.baselines.chance import chance
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.embedding_tests import clustered_metrics
-from tunesmith.evaluation.metrics.retrieval import query_metrics
-from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.evaluation.metrics.own_search import reads_search
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics, search_outputs
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.progress import Listener
 from tunesmith.recipe.tasks import baseline_names
@@ -22,7 +23,9 @@ from tunesmith.tasks.classification import scoring
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.predictor import Predictor, PredictorConfig
 from tunesmith.tasks.embedding.data import RETRIEVAL
+from tunesmith.tasks.embedding.own_metrics import with_search_function
 from tunesmith.tasks.reranker.model import RerankerRows
+from tunesmith.tasks.reranker.own_metrics import clusters_of_queries
 from tunesmith.tasks.reranker.reranking import relevance_of, reranked
 from tunesmith.tasks.task import Baselines
 
@@ -49,13 +52,21 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
     """Returns the metrics of the pairs and those of the search, which is the main split."""
-    return [*pairs.metrics(session), clustered_metrics(rows_of(session).first_stage.test)]
+    rows, test = rows_of(session), rows_of(session).first_stage.test
+    of_pairs, of_search, function = pairs.metrics(session), clustered_metrics(test), rows.function
+    if function is not None and reads_search(function):
+        of_search = with_search_function(of_search, test, function, function.names[0])
+        of_pairs = [
+            replace(split, clusters={**split.clusters, "own": clusters_of_queries(examples, rows.splits.labels)})
+            for split, examples in zip(of_pairs, pairs.evaluation_rows(session), strict=True)
+        ]
+    return [*of_pairs, of_search]
 
 
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     """Computes the search by the first stage alone and by lexical baselines, and the majority class of the pairs."""
     recipe, first = session.data.recipe, rows_of(session).first_stage
-    alone = Outputs(row_scores=query_metrics(first.ranked, first.test.data.judgements, first.test.metrics))
+    alone = search_outputs(first.ranked, first.test.data.judgements, first.test.metrics)
     note = f"{recipe.embedding.first_stage or recipe.model.name} alone"
     systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
     requested = baseline_names(recipe)

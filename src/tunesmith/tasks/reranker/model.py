@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,10 @@ from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import SearchTest
+from tunesmith.evaluation.metrics.own_function import MeasuredRows, OwnFunction
+from tunesmith.evaluation.metrics.own_search import reads_search
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
+from tunesmith.evaluation.outputs import Outputs
 from tunesmith.machine import quiet_libraries, seed_everything
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model
@@ -25,9 +28,11 @@ from tunesmith.recipe.sections import ColumnsSection, DataSection, ModelSection,
 from tunesmith.recipe.task_sections import HardNegativesSection
 from tunesmith.tasks.classification.data import LabelledTaskData, subsample
 from tunesmith.tasks.classification.data import check_rows as check_labelled_rows
+from tunesmith.tasks.classification.own_metrics import load_own_function
 from tunesmith.tasks.embedding.data import RETRIEVAL
 from tunesmith.tasks.embedding.hard_negatives import corpus_of, mined
 from tunesmith.tasks.reranker.data import RerankerData
+from tunesmith.tasks.reranker.own_metrics import pairs_reader
 
 NEGATIVES = HardNegativesSection(num_negatives=4, range_max=50, relative_margin=0.05)
 """Default of the recipe: four texts that the first stage ranks high, none as near as the positive."""
@@ -59,6 +64,12 @@ class RerankerRows(LabelledTaskData):
 
     pairs: EmbeddingRows
     retrieval: Retrieval
+
+    def own_rows(self, split: str) -> Callable[[Outputs], MeasuredRows | None]:
+        assert self.function is not None
+        if not reads_search(self.function):
+            return super().own_rows(split)
+        return pairs_reader(self.function, self.splits.named()[split], self.splits.labels)
 
     @cached_property
     def first_stage(self) -> FirstStage:
@@ -94,10 +105,17 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
         splits=splits,
         pairs=pairs,
         retrieval=data.retrieval,
+        function=of_pairs(data, splits),
     )
     rows = replace(rows, checks=(*data.checks, *check_labelled_rows(rows)))
     CheckReport(rows.checks).raise_if_failed()
     return rows
+
+
+def of_pairs(data: RerankerData, splits: LabelledData) -> OwnFunction | None:
+    """Returns the user's function; one of labelled pairs was called on a few of them. Raises RecipeError if it cannot be used."""
+    is_of_search = data.function is not None and reads_search(data.function)
+    return data.function if is_of_search else load_own_function(data.recipe, data.base, splits)
 
 
 def split_table(recipe: Recipe, base: Path, table: Mapping[str, list[Any]]) -> LabelledData:

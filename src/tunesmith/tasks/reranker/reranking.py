@@ -12,8 +12,7 @@ from tunesmith.data.labelled.labels import MULTI
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
-from tunesmith.evaluation.metrics.retrieval import query_metrics
-from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.outputs import Outputs, search_outputs
 from tunesmith.evaluation.search import Similarity
 from tunesmith.tasks.classification.predictor import Predictor
 
@@ -50,7 +49,7 @@ def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Outpu
     scores[query, place] = score([queries[i] for i in query], [documents[i] for i in document])
     order = np.argsort(-scores, axis=1, kind="stable")
     new = np.concatenate([np.take_along_axis(ranked[:, :top_k], order, axis=1), ranked[:, top_k:]], axis=1)
-    return Outputs(row_scores=query_metrics(new, test.data.judgements, test.metrics))
+    return search_outputs(new, test.data.judgements, test.metrics)
 
 
 def relevance_of(model: Predictor, name: str) -> Score:
