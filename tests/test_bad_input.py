@@ -64,6 +64,14 @@ def other_tokenizer(folder: Path) -> None:
     recipe(model={"name": "tiny", "tokenizer": "other"})(folder)
 
 
+def embedding_without_tokenizer(folder: Path) -> None:
+    for path in (folder / "tiny").glob("tokenizer*"):
+        path.unlink()
+    rows = "".join(json.dumps({"anchor": f"good film {i}", "positive": f"a fine film {i}"}) + "\n" for i in range(30))
+    put("pairs.jsonl", rows)(folder)
+    recipe(task="embedding", data={"train": "pairs.jsonl", "validation": 0.3})(folder)
+
+
 def pickle_only(folder: Path) -> None:
     (folder / "tiny" / "model.safetensors").rename(folder / "tiny" / "pytorch_model.bin")
 
@@ -161,7 +169,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no tokenizer of that name": (recipe(model={"name": "tiny", "tokenizer": "./gone"}), TRAIN, "model.tokenizer ./gone: there is no such folder."),
     "no tokenizer": (lambda d: [path.unlink() for path in (d / "tiny").glob("tokenizer*")], TRAIN, "there is no tokenizer in tiny: none of tokenizer.json"),
     "a tokenizer of another model": (other_tokenizer, TRAIN, "model.tokenizer other: its ids go up to 30,521, and the embedding of tiny has"),
-    "a tokenizer for embeddings": (recipe(task="embedding", model={"name": "tiny", "tokenizer": "tiny"}), TRAIN, "model.tokenizer"),
+    "no tokenizer for embeddings": (embedding_without_tokenizer, TRAIN, "there is no tokenizer in tiny: none of tokenizer.json"),
     "labels for a run": (finished_run, ["predict", "runs/out", "train.csv", "--labels", "{a: b}"], "a run has its own labels"),
     "labels that are no map": (nothing, ["predict", "tiny", "train.csv", "--labels", "a"], "labels: a map from labels to classes was expected."),
     "columns without data": (nothing, ["compare", "tiny", "tiny", "--label", "x"], "Give the file: --data FILE."),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError, TunesmithError, first_line
 from tunesmith.models.model_files import COPY
-from tunesmith.models.source import ModelSource, file_of, require_tokenizer_files
+from tunesmith.models.source import TOKENIZER_FILES, ModelSource, file_of, require_tokenizer_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +82,33 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     if source.rope_parameters is not None and tokenizer.model_max_length < UNLIMITED:
         tokenizer.model_max_length = int(tokenizer.model_max_length * source.rope_parameters["factor"])
     return tokenizer
+
+
+@contextmanager
+def folder_with_tokenizer(source: ModelSource) -> Iterator[str]:
+    """Gives the location of a model with its tokenizer, for libraries that load both from one place.
+
+    With ``model.tokenizer`` it is a temporary folder of links to the model's files and the named tokenizer, as long as the block
+    lasts. Raises ModelError if the tokenizer cannot be loaded or there is none.
+    """
+    if source.tokenizer is None:
+        if Path(source.location).is_dir():
+            require_tokenizer_files(Path(source.location), f"model.name {source.name}")
+        yield source.location
+        return
+    tokenizer, files = load_tokenizer(source), Path(source.location)
+    if not files.is_dir():
+        from huggingface_hub import snapshot_download
+
+        with model_errors(f"model.name {source.name}", "its files cannot be downloaded"):
+            files = Path(snapshot_download(source.location, revision=source.revision))
+    with TemporaryDirectory(prefix="tunesmith-") as folder:
+        tokenizer.save_pretrained(folder)  # before the links: it would write through them
+        saved = {path.name for path in Path(folder).iterdir()}
+        for path in files.iterdir():
+            if path.name not in (*saved, *TOKENIZER_FILES):
+                (Path(folder) / path.name).symlink_to(path.resolve())
+        yield folder
 
 
 def require_known_ids(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -91,10 +91,13 @@ def file_of(source: ModelSource, name: str) -> Path | None:
 
 
 def special_tokens(source: ModelSource) -> tuple[str, ...] | None:
-    """Reads the special tokens of a model from its ``tokenizer.json``; None if this file is not on this machine.
+    """Reads the special tokens of a model from ``tokenizer.json`` of its tokenizer; None if this file is not on this machine.
 
     Raises ModelError if the file is damaged.
     """
+    if source.tokenizer is not None:
+        kind: Literal["folder", "hub"] = "folder" if Path(source.tokenizer).is_dir() else "hub"
+        source = ModelSource(source.tokenizer, source.tokenizer, kind)
     path = file_of(source, "tokenizer.json")
     if path is None:
         return None

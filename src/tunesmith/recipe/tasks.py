@@ -229,7 +229,6 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
-    ("model", "tokenizer"): ("classification", "regression", *_LANGUAGE),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),

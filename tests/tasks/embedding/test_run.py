@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,26 @@ def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsy
     assert again["metrics"][0]["value"] == pytest.approx(result.metric("ndcg@10", "retrieval").value, abs=0.02)
     assert main(["evaluate", str(tiny_model), "--retrieval", folder, "--rerank", "nowhere"]) == 2
     assert "there is no such run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("head", ["vector", "cross-encoder"])
+def test_a_tokenizer_can_be_named_for_a_model_without_one(tiny_model: Path, capsys, head: str) -> None:
+    bare, folder = Path("bare"), beir("questions")
+    shutil.copytree(tiny_model, bare)
+    for path in bare.glob("*token*"):
+        path.unlink()
+    before = {path.name: path.read_bytes() for path in bare.iterdir()}
+    text = f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\nembedding: {{head: {head}}}\n{SHORT}"
+    assert main(["train", recipe("bare", text)]) == 2
+    assert "there is no tokenizer in bare: none of tokenizer.json" in capsys.readouterr().err
+    values = []
+    for name, model in (("named", f"bare', tokenizer: '{tiny_model}"), ("own", tiny_model)):
+        assert main(["train", recipe(model, text), f"output=runs/{name}"]) == 0
+        values.append(RunResult.load(Path(f"runs/{name}/result.json")).metric("ndcg@10", "retrieval").value)
+    assert values[0] == values[1]
+    assert {path.name: path.read_bytes() for path in bare.iterdir()} == before
+    assert Path("runs/named/model/tokenizer.json").is_file()
+    assert "tunesmith-" not in Path("runs/named/model/config.json").read_text()
 
 
 def test_two_runs_are_compared_on_the_queries_both_were_evaluated_on(tiny_model: Path, capsys) -> None:

@@ -24,6 +24,7 @@ from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_pa
 from tunesmith.models.inference import forward_passes, in_row_order, no_progress, release
 from tunesmith.models.load import (
     UNLIMITED,
+    folder_with_tokenizer,
     load_config,
     model_errors,
     position_limit,
@@ -147,9 +148,12 @@ def load_encoder(
     with model_errors(where, "it cannot be loaded as an embedding model"):
         loading = {"dtype": "float32", **source.attention, **body_options(source, quantisation)}
         options: dict[str, Any] = {"device": device_name(), "model_kwargs": loading}
-        model: Any = SentenceTransformer(source.location, **options, **source.version)
+        with folder_with_tokenizer(source) as location:
+            version = source.version if location == source.location else {**source.version, "revision": None}
+            model: Any = SentenceTransformer(location, **options, **version)
     body = text_transformer(model)
     if body is not None:
+        body.name_or_path = body.config._name_or_path = source.location
         keep_trainable_form(body)
     positions = None if body is None else position_limit(body)
     if max_length is None and positions is not None:

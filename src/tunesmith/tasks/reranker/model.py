@@ -148,5 +148,5 @@ def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list
 
 def load_first_stage(recipe: Recipe, base: Path) -> SentenceEncoder:
     """Loads the embedding model whose best documents are reranked."""
-    name = recipe.embedding.first_stage or recipe.model.name
-    return load_encoder(find_model(ModelSection(name=name), base), recipe.data.max_length)
+    name = recipe.embedding.first_stage
+    return load_encoder(find_model(recipe.model if name is None else ModelSection(name=name), base), recipe.data.max_length)
