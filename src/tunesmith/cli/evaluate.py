@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="ndcg@K, mrr@K, recall@K or map@K, or ndcg@K dim=N; the first is the primary metric of the verdicts",
     )
-    embedding.add_argument("--rerank", metavar="RUN", help="a reranker for the top documents")
+    embedding.add_argument(
+        "--rerank", metavar="MODEL", help="a reranker for the top documents: a run, or any cross-encoder (a folder, hub:NAME)"
+    )
     embedding.add_argument("--top-k", metavar="K", type=int, help="number of documents to rerank (default: 100)")
     embedding.add_argument("--same", metavar="LABEL", help="the label of pairs with the same meaning")
     embedding.add_argument("--corpus", metavar="FILE", help="more texts that the second texts of pairs are searched among")

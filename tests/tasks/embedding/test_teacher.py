@@ -239,3 +239,25 @@ def test_what_cannot_be_scored_is_an_error(words: list[str], message: str, cross
     assert main(["embed", *[str(cross_encoder) if word == "CROSS" else word for word in words]]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(Path().glob("x.*"))
+
+
+def test_a_cross_encoder_of_another_program_reorders_a_search_by_its_logits(
+    cross_encoder: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    Path("search").mkdir()
+    for name, texts in (("corpus", POSITIVES[:20]), ("queries", QUERIES[:20])):
+        lines = [json.dumps({"_id": str(i), "text": text}) + "\n" for i, text in enumerate(texts)]
+        Path("search", f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    Path("search/qrels.tsv").write_text("".join(f"{i}\t{i}\t1\n" for i in range(20)), encoding="utf-8")
+    words = [str(tiny_model), "--retrieval", "search", "--rerank", str(cross_encoder), "--top-k", "20", "--json"]
+    assert main(["evaluate", *words]) in (0, 3, 4)
+    found = {metric["name"]: metric["value"] for metric in json.loads(capsys.readouterr().out)["metrics"]}
+    model = CrossEncoder(str(cross_encoder), device="cpu")
+    pairs = [(query, document) for query in QUERIES[:20] for document in POSITIVES[:20]]
+    logits = np.asarray(model.predict(pairs, activation_fn=torch.nn.Identity())).reshape(20, 20)
+    ranks = 1 + (logits > np.diag(logits)[:, None]).sum(axis=1)
+    assert found["mrr@10"] == pytest.approx(np.where(ranks <= 10, 1 / ranks, 0).mean(), abs=0.02)
+    assert main(["evaluate", *words[:4], str(tiny_model)]) == 2
+    assert "it is no reranker: it does not read a query and a document together" in capsys.readouterr().err

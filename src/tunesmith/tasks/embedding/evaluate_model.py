@@ -128,7 +128,8 @@ def evaluate_retrieval(
         dimensions: sizes that embeddings are also truncated to (Matryoshka), each with a verdict against the whole.
         metrics: names of ``evaluation.metrics.retrieval``; verdicts are given on the first. ``ndcg@10 dim=64`` is that of
             embeddings truncated to 64.
-        rerank: a run of a reranker, which reorders the best ``top_k`` documents; the model alone is then a baseline.
+        rerank: a run of a reranker, or a cross-encoder of another program (a folder, ``hub:NAME``), which reorders the best
+            ``top_k`` documents; the model alone is then a baseline.
         max_length: limit of the tokens of a text; default: each model's own.
 
     Returns metrics with intervals over queries, and verdicts on the first. Raises InputError if a model or the data are unusable.
@@ -179,13 +180,12 @@ def apart(metrics: Sequence[str], dimensions: Sequence[int]) -> tuple[list[str],
     return list(dict.fromkeys(name for name, _ in named)), list(dict.fromkeys(sizes))
 
 
-def reranked(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
-    """Returns the test with its best ``top_k`` documents reordered by that run of a reranker."""
-    from tunesmith.tasks.classification.predictor import load_predictor
-    from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
+def reranked(test: SearchTest, model: str | Path, top_k: int) -> EmbeddingTest:
+    """Returns the test with its best ``top_k`` documents reordered by the run of a reranker, or by a cross-encoder."""
+    from tunesmith.tasks.embedding.teacher import load_ranker
+    from tunesmith.tasks.reranker.reranking import RerankedSearch
 
-    score = relevance_of(load_predictor(Path(run)), str(run))
-    return RerankedSearch(test.split, test.data, test.metrics, score=score, top_k=top_k)
+    return RerankedSearch(test.split, test.data, test.metrics, score=load_ranker(str(model)), top_k=top_k)
 
 
 def check_baselines(names: Sequence[str]) -> None:

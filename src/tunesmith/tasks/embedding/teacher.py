@@ -17,7 +17,7 @@ from tunesmith.evaluation.embedding_tests import prompts_of_sides
 from tunesmith.evaluation.search import cosine, normalised
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.kind import HUB, detect_model_kind
-from tunesmith.models.source import ModelSource, file_of, find_model
+from tunesmith.models.source import ModelSource, file_of, find_model, require_tokenizer_files
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.tasks.classification.other_model import is_other_model
 from tunesmith.tasks.reranker.reranking import Score
@@ -72,6 +72,21 @@ def load_teacher(name: str, row_kind: PairKind, logits: bool = False, max_length
     return load_bi_encoder(source, row_kind, max_length)
 
 
+def load_ranker(name: str) -> Score:
+    """Loads a model that reorders documents: the run of a reranker, or a cross-encoder that another program trained.
+
+    Scores of a cross-encoder are logits: probabilities near 1 are equal in fp32. Raises InputError for other models.
+    """
+    quiet_libraries()
+    if not is_other_model(name):
+        return load_reranker(name, logits=False, max_length=None).score
+    source = find_model(ModelSection(name=name.removeprefix(HUB)), Path())
+    if not is_cross_encoder(source):
+        message = "it is no reranker: it does not read a query and a document together."
+        raise ModelError.one(name, message, "Name the run of a reranker, or a cross-encoder of sentence-transformers.")
+    return load_cross_encoder(source, logits=True, max_length=None).score
+
+
 def is_cross_encoder(source: ModelSource) -> bool:
     """Tells by its files whether a model is a cross-encoder: a classifier of transformers, without modules of another kind."""
     from tunesmith.models.load import load_config
@@ -103,10 +118,12 @@ def load_cross_encoder(source: ModelSource, logits: bool, max_length: int | None
 
     from tunesmith.models.load import model_errors
 
+    if Path(source.location).is_dir():
+        require_tokenizer_files(Path(source.location), f"model.name {source.name}")
     with model_errors(source.name, "it cannot be loaded as a cross-encoder"):
         model: Any = CrossEncoder(source.location, device=device_name(), max_length=max_length, **source.version)
     if model.num_labels != 1:
-        message = f"it has {plural(model.num_labels, 'output')} for a pair, and a teacher's score is one number."
+        message = f"it has {plural(model.num_labels, 'output')} for a pair, and a score is one number."
         raise ModelError.one(source.name, message, "Name a cross-encoder for ranking or similarity.")
     activation = torch.nn.Identity() if logits else torch.nn.Sigmoid()
 
