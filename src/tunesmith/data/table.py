@@ -26,6 +26,7 @@ class BadRow:
         reason: short, and equal for all rows of one kind, so that rows can be counted by it.
         dropped: False where the row is used with a repair.
         label: the label that train does not have, as written.
+        is_read: True where the row was read, and is left out because ``data.labels`` maps its label to null.
     """
 
     row_id: int
@@ -33,6 +34,7 @@ class BadRow:
     reason: str
     dropped: bool = True
     label: str = ""
+    is_read: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,12 @@ def not_text(table: Table, name: str, i: int) -> DataError:
 
 
 def unread_rows(table: Table) -> dict[str, list[int]]:
-    """Returns reason -> row ids of the rows that were dropped while reading."""
+    """Returns reason -> row ids of the rows that were dropped while reading, or for a label that is mapped to null."""
     reasons: dict[str, list[int]] = {}
     for row in table.bad_rows:
         if row.dropped:
-            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+            reason = row.reason if row.is_read else f"not read: {row.reason}"
+            reasons.setdefault(reason, []).append(row.row_id)
     return reasons
 
 

@@ -233,7 +233,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),
     ("data", "template"): ("classification", "regression"),
-    ("data", "labels"): ("classification",),
+    ("data", "labels"): ("classification", "embedding"),
     ("data", "label_separator"): ("classification",),
     ("data", "keep_null_labels"): ("classification",),
     ("embedding", "first_stage"): ("reranker",),

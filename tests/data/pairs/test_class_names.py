@@ -50,12 +50,12 @@ def test_files_with_names_and_files_with_numbers_of_them_have_the_same_classes(t
 @pytest.mark.parametrize("order", [1, -1])
 def test_codings_that_cannot_be_one_are_refused_with_both_lists(tmp_path: Path, order: int) -> None:
     files = [write(tmp_path / "numbers.csv", (0, 1, 2)), write(tmp_path / "names.csv", NAMES)][::order]
-    with pytest.raises(DataError, match=r"its 3 classes are .* those of .* are .*one coding") as raised:
+    with pytest.raises(DataError, match=r"None of its classes .* is one of .*mix: proportional") as raised:
         load(files[0], (files[1],), same="0")
     assert "0, 1, 2" in str(raised.value)
     assert "contradiction, entailment, neutral" in str(raised.value)
     other = write(tmp_path / "other.csv", ("entails", "neither", "contradicts"))
-    with pytest.raises(DataError, match="one table has one coding of its classes"):
+    with pytest.raises(DataError, match=r"None of its classes \(contradicts, entails, neither\)"):
         load(write(tmp_path / "names.csv", NAMES), (other,))
     fewer = write(tmp_path / "fewer.csv", ("entailment", "neutral", "neutral"))
     assert load(write(tmp_path / "names.csv", NAMES), (fewer,)).train.classes == tuple(sorted(NAMES))
@@ -78,5 +78,42 @@ def test_files_of_texts_may_have_other_topics_but_not_numbers_beside_names(tmp_p
         lines = [f"the text {i} of {name},{classes[i % 2]}" for i in range(20)]
         Path(files[-1]).write_text("\n".join(["text,label", *lines]), encoding="utf-8")
     assert load(files[0], (files[1],)).train.classes == ("law", "sea", "sky", "tax")
-    with pytest.raises(DataError, match=r"its 2 classes are 0, 1, those of .* are law, tax"):
+    with pytest.raises(DataError, match=r"None of its classes \(0, 1\) is one of .* \(law, tax\). One has numbers"):
         load(files[0], (files[2],))
+
+
+CODES = {"0": "entailment", "1": "neutral", "2": None}
+
+
+def mapped(labels: dict[str, Any], train: str, *also: str, **sections: Any) -> EmbeddingData:
+    data = {"train": train, "also": list(also), "labels": labels, "validation": None, "test": None, **sections}
+    return load_embedding_data(recipe_from_mapping({"task": "embedding", "data": data}), Path())
+
+
+def test_a_map_of_labels_names_classes_and_leaves_rows_out_with_a_count(tmp_path: Path) -> None:
+    numbers, names = (
+        write(tmp_path / "numbers.csv", (0, 1, 2)),
+        write(tmp_path / "names.csv", ("entailment", "neutral", "neutral")),
+    )
+    data = mapped(CODES, numbers)
+    assert (len(data.train), data.train.classes) == (40, ("entailment", "neutral"))
+    assert {why: len(ids) for why, ids in data.train.left_out.items()} == {"labelled 2, which data.labels maps to null": 20}
+    assert any("0 is entailment (20 rows), 1 is neutral (20 rows), 2 is left out (20 rows)" in note for note in data.notes)
+    other = write(tmp_path / "other.csv", (0, 1, 2))
+    both = mapped({numbers: CODES, other: CODES}, names, numbers, validation=other)
+    assert (len(both.train), both.train.classes) == (100, ("entailment", "neutral"))
+    assert both.validation is not None
+    assert both.validation.classes == ("entailment", "neutral")
+    apart = mapped({numbers: {"0": "x", "1": "y", "2": "z"}}, names, numbers)
+    assert apart.train.classes == ("entailment", "neutral", "x", "y", "z")
+
+
+def test_a_map_that_fits_no_rows_is_refused(tmp_path: Path) -> None:
+    numbers = write(tmp_path / "numbers.csv", (0, 1, 2))
+    with pytest.raises(DataError, match=r"1 label is no key of data.labels, in the column label: '2' \(20 rows\)"):
+        mapped({"0": "entailment", "1": "neutral"}, numbers)
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("anchor,positive\n" + "".join(f"the owl {i},an owl {i}\n" for i in range(20)), encoding="utf-8")
+    for labels in (CODES, {str(pairs): CODES}):
+        with pytest.raises(DataError, match=r"\(anchor \+ positive\): they have no classes to map. Remove data.labels"):
+            mapped(labels, str(pairs))

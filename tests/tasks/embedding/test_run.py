@@ -307,6 +307,22 @@ def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsy
     assert "there is no such run" in capsys.readouterr().err
 
 
+def test_a_map_of_labels_reaches_training_and_the_evaluation_of_the_run(tiny_model: Path, capsys) -> None:
+    answers, classes = ANSWERS[:48] + ANSWERS[:48], [0] * 48 + [1] * 44 + [2] * 4
+    write("nli.csv", {"premise": QUESTIONS[:48] + QUESTIONS[48:], "hypothesis": answers, "label": classes})
+    text = "data: {train: nli.csv, validation: 0.3, labels: {0: same, 1: other, 2: null}}\nembedding: {same: same}\n" + SHORT
+    assert main(["train", recipe(tiny_model, text)]) == 0
+    result = RunResult.load(Path("runs/e/result.json"))
+    assert result.data["pair_classes"] == {"classes": ["other", "same"], "same": "same", "different": None}
+    dropped = {why: n for split in result.data["splits"].values() for why, n in split["dropped"].items()}
+    assert dropped == {"labelled 2, which data.labels maps to null": 4}
+    capsys.readouterr()
+    assert main(["evaluate", "runs/e", "nli.csv", "--json"]) in (0, 3, 4)
+    again = json.loads(capsys.readouterr().out)
+    assert again["data"]["rows"] == 92
+    assert any("0 is same (48 rows)" in finding["summary"] for finding in again["findings"])
+
+
 @pytest.mark.parametrize("head", ["vector", "cross-encoder"])
 def test_a_tokenizer_can_be_named_for_a_model_without_one(tiny_model: Path, capsys, head: str) -> None:
     bare, folder = Path("bare"), beir("questions")

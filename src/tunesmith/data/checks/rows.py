@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
+from tunesmith.data.labelled.label_map import MAPPED_TO_NULL
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.table import Examples
 from tunesmith.results import Finding
@@ -61,7 +62,8 @@ def leakage(train: T, others: Sequence[T], texts_of: Callable[[T], list[str]], w
 def dropped_rows(splits: Iterable[Rows]) -> Iterator[Finding]:
     """Yields a finding for each split and each reason for which rows are not used, or were repaired while reading."""
     for rows in splits:
-        for reason, ids in rows.left_out.items():
+        unusable = {reason: ids for reason, ids in rows.left_out.items() if not reason.endswith(MAPPED_TO_NULL)}  # as requested
+        for reason, ids in unusable.items():
             summary = f"{plural(len(ids), 'row')} of {rows.split} {reason} {'is' if len(ids) == 1 else 'are'} not used"
             shown = tuple({"row_id": i, "split": rows.split, "reason": reason} for i in ids[:LISTED_ROWS])
             yield Finding("dropped_rows", summary, len(ids), rows=shown, remedy="Correct them, or remove them from the file.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.readers.splits import collect, find_split_column
-from tunesmith.data.split import split_by_column
+from tunesmith.data.split import SPLITS, split_by_column
 from tunesmith.data.table import Columns, Table
 from tunesmith.errors import DataError, Problem
 from tunesmith.recipe.sections import DataSection, Recipe
@@ -29,6 +29,16 @@ from tunesmith.recipe.tasks import task_settings
 def also_key(i: int) -> str:
     """Names the table of a further file among those of the splits."""
     return f"also[{i}]"
+
+
+def names_in_recipe(data: DataSection, keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Returns what the file of each table may be called in ``data.labels``: its key, and its name in the recipe.
+
+    Args:
+        keys: splits, and further files by ``also_key``.
+    """
+    further = {also_key(i): source for i, source in enumerate(data.also)}
+    return {key: (key, further.get(key) or (data.file(key) if key in SPLITS else None) or data.train) for key in keys}
 
 
 def read_also(data: DataSection, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.data.cells import is_whole, listed, plural
+from tunesmith.data.cells import is_number, is_whole, listed, plural
 from tunesmith.data.labelled.class_numbers import other_notation, translation
 from tunesmith.data.labelled.label_notes import look
 from tunesmith.errors import DataError, InputError
@@ -42,13 +42,18 @@ class SharedCoding:
     notes: tuple[str, ...]
 
 
-def shared_coding(files: Sequence[FileClasses]) -> SharedCoding:
+def shared_coding(files: Sequence[FileClasses], *, other_topics: bool = False, remedy: str = "") -> SharedCoding:
     """Aligns the classes of further training files with those of the first.
 
     Numbers are read as the names that a file declares for them, 0 and 1 as truth values, decimal commas as points. A file that
     adds classes to others that it shares is noted. Files of pairs, texts and tables are compared in the same way.
 
-    Raises DataError for a file that shares no class with those before it, unless a map in the recipe gave its classes.
+    Args:
+        other_topics: a file may name classes none of which the others have, as groups of texts about other topics are.
+        remedy: what else the user may do about a file that is refused.
+
+    Raises DataError for a file that shares no class with those before it, unless a map in the recipe gave its classes; and for
+    numbers of one file that are classes beside names of another.
     """
     ours, order = files[0].names, tuple(files[0].order)
     renamed: list[Mapping[str, str]] = [{}]
@@ -56,8 +61,9 @@ def shared_coding(files: Sequence[FileClasses]) -> SharedCoding:
     for file in files[1:]:
         own = {} if file.names <= ours else alignment(file, ours, order)
         names = frozenset(own.get(name, name) for name in file.names)
-        if not names & ours and names and ours and not file.mapped:
-            raise other_coding(files[0].source, ours, file)
+        is_apart = bool(names and ours) and not names & ours and not file.mapped
+        if is_apart and not (other_topics and are_numbers(names) == are_numbers(ours)):
+            raise other_coding(files[0].source, ours, file, remedy)
         if own:
             shown = listed((f"{old} is {new}" for old, new in own.items()), SHOWN)
             notes.append(
@@ -80,8 +86,13 @@ def alignment(file: FileClasses, ours: frozenset[str], order: Sequence[str]) -> 
     return {old: own[old] for old in sorted(occurring) if own.get(old, old) != old}
 
 
-def other_coding(source: str, ours: Collection[str], file: FileClasses) -> InputError:
-    """Returns the error about two files without a common class, with an example of ``data.labels``."""
+def are_numbers(names: Collection[str]) -> bool:
+    """Returns whether some classes are numbers."""
+    return any(map(is_number, names))
+
+
+def other_coding(source: str, ours: Collection[str], file: FileClasses, further: str = "") -> InputError:
+    """Returns the error about two files without a common class, with an example of ``data.labels``, and a further remedy."""
     theirs = sorted(file.names)
     message = f"None of its classes ({listed(theirs, SHOWN)}) is one of {source} ({listed(sorted(ours), SHOWN)})."
     if all(map(is_whole, file.names)) != all(map(is_whole, ours)):
@@ -92,6 +103,6 @@ def other_coding(source: str, ours: Collection[str], file: FileClasses) -> Input
     dots = ", ..." if len(theirs) > 3 else ""
     remedy = (
         f"Say what they mean, for example data.labels: {{{file.source}: {{{example}{dots}}}}} (check each), or write the classes "
-        "in the same way. To keep them as further classes, map each to itself."
+        f"in the same way. To keep them as further classes, map each to itself.{f' {further}' if further else ''}"
     )
     return DataError.one(file.source, message, remedy)

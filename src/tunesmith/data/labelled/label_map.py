@@ -17,6 +17,8 @@ from tunesmith.errors import DataError, InputError, Problem
 from tunesmith.recipe.suggest import closest
 
 KEY = "data.labels"
+MAPPED_TO_NULL = f"which {KEY} maps to null"
+"""The end of the reason of rows that are left out by a map."""
 SHOWN = 8
 ONE_COLUMN = f"{KEY} maps the labels in the cells of one column; here each of the columns {{}} is a class of its own, of 0 and 1."
 
@@ -154,7 +156,7 @@ def map_cells(cells: Sequence[Any], label_map: LabelMap, separator: str | None, 
             continue
         nulls = [name for name, key in zip(names or (), keys, strict=True) if key is not None and label_map.classes[key] is None]
         if len(nulls) == len(keys):
-            mapped.reasons[i] = f"labelled {', '.join(nulls)}, which {KEY} maps to null"
+            mapped.reasons[i] = f"labelled {', '.join(nulls)}, {MAPPED_TO_NULL}"
         else:
             mapped.left_out.update(nulls)
     return mapped
@@ -231,7 +233,7 @@ def mapped_table(
 def without_rows(table: Table, reasons: Mapping[int, str]) -> Table:
     """Removes the rows at these positions and keeps them as bad rows with their reason."""
     lines = table.lines
-    bad = [BadRow(table.row_ids[i], None if lines is None else lines[i], reason) for i, reason in reasons.items()]
+    bad = [BadRow(table.row_ids[i], None if lines is None else lines[i], reason, is_read=True) for i, reason in reasons.items()]
     kept = table.take([i for i in range(len(table)) if i not in reasons])
     return replace(kept, bad_rows=(*table.bad_rows, *bad))
 

@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import check_rows, label_counts, with_files
 from tunesmith.data.columns import detect_columns, find_column
-from tunesmith.data.labelled.also import also_key, append_files, read_also
+from tunesmith.data.labelled.also import also_key, append_files, names_in_recipe, read_also
 from tunesmith.data.labelled.class_numbers import align_class_numbers, class_order
 from tunesmith.data.labelled.label_forms import plain_labels, vector_names
 from tunesmith.data.labelled.label_map import LabelReading, map_tables
@@ -134,10 +134,8 @@ def map_labels(tables: dict[str, Table], columns: Mapping[str, Columns], recipe:
     data = recipe.data
     if not data.labels:
         return frozenset()
-    names = {key: (key, data.file(key) or data.train) if key in SPLITS else (key,) for key in tables}
-    names |= {key: (key, source) for i, source in enumerate(data.also) if (key := also_key(i)) in tables}
     reading = LabelReading(data.labels, data.label_separator, data.keep_null_labels)
-    return map_tables(tables, columns, names, reading, notes)
+    return map_tables(tables, columns, names_in_recipe(data, tables), reading, notes)
 
 
 def map_columns(tables: dict[str, Table], recipe: Recipe, frames: Container[str], notes: list[str]) -> dict[str, Columns]:

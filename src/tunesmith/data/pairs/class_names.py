@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from tunesmith.data.cells import is_missing, is_number, listed, plural
+from tunesmith.data.cells import is_missing, is_number, listed
 from tunesmith.data.labelled.class_numbers import aligned, class_order
 from tunesmith.data.labelled.labels import SINGLE, class_name
+from tunesmith.data.pairs.class_map import class_columns
 from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.rows import CLASS_KINDS, is_unlabelled
-from tunesmith.data.table import Columns, Labels, Table
-from tunesmith.errors import DataError
+from tunesmith.data.table import Labels, Table
 
 
 def occurring_classes(table: Table, row_format: PairFormat) -> tuple[str, ...]:
@@ -44,23 +43,4 @@ def align_classes(table: Table, row_format: PairFormat, train: Table, train_form
         return table
     names = occurring_classes(train, train_format)
     labels = Labels(SINGLE, names, order=class_order(train, train_format.target[0], len(names)))
-    return aligned(table, Columns(text=row_format.texts[0], label=row_format.target), labels, notes)
-
-
-def require_one_coding(classes: Sequence[tuple[str, Sequence[str]]], row_format: PairFormat) -> None:
-    """Raises DataError if files of one table write their classes in ways that cannot be one.
-
-    That are numbers in one file and names in another; and, of pairs, files with no class in common: a relation of two texts has
-    one list of classes, while files of texts may be about other topics.
-
-    Args:
-        classes: each file with its classes; the training file first.
-    """
-    (first, expected), *others = [(source, [name.casefold() for name in names]) for source, names in classes]
-    for source, names in others:
-        is_mixed = any(map(is_number, names)) != any(map(is_number, expected))
-        is_apart = row_format.kind == "labelled_pair" and {*names}.isdisjoint(expected)
-        if is_mixed or is_apart:
-            message = f"its {plural(len(names), 'class')} are {listed(names)}, those of {first} are {listed(expected)}"
-            remedy = "Write the classes alike in both files, or train on each with its own loss (embedding.mix: proportional)."
-            raise DataError.one(source, f"{message}: one table has one coding of its classes.", remedy)
+    return aligned(table, class_columns(row_format), labels, notes)

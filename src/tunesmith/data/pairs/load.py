@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
 from tunesmith.data.concatenated import first_rows, following_note
-from tunesmith.data.pairs.class_names import align_classes, occurring_classes, require_one_coding, with_class_names
+from tunesmith.data.labelled.also import also_key
+from tunesmith.data.labelled.codings import FileClasses, shared_coding
+from tunesmith.data.pairs.class_map import map_classes
+from tunesmith.data.pairs.class_names import align_classes, occurring_classes, with_class_names
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
 from tunesmith.data.pairs.pair_classes import NamedClasses
@@ -24,7 +27,7 @@ from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
 from tunesmith.data.table import Table, repaired_rows
 from tunesmith.errors import DataError
-from tunesmith.recipe.sections import ColumnsSection, Recipe
+from tunesmith.recipe.sections import ColumnsSection, DataSection, Recipe
 
 BEIR_TRAIN = "train"
 
@@ -54,7 +57,6 @@ class EmbeddingReading:
     """
 
     recipe: Recipe
-    base: Path
     train: Table
     train_format: PairFormat
     notes: list[str]
@@ -66,10 +68,11 @@ class EmbeddingReading:
         beside = occurring_classes(self.train, self.train_format)
         return NamedClasses(section.same, section.different, beside=beside)
 
-    def aligned(self, table: Table, row_format: PairFormat) -> Table:
-        """Returns a further table with its classes by their names, in the notation of the training table."""
-        named = with_noted_names(table, row_format, self.notes)
-        return align_classes(named, row_format, self.train, self.train_format, self.notes)
+    def aligned(self, key: str, table: Table, row_format: PairFormat) -> Table:
+        """Returns a further table with its classes in the notation of the training table, which stays as it is."""
+        if key == "train":
+            return table
+        return align_classes(table, row_format, self.train, self.train_format, self.notes)
 
 
 def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> EmbeddingData:
@@ -80,20 +83,17 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
     """
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)
-    train_format = detect_and_note(tables["train"], requested_columns(recipe.data.columns), notes)
-    tables["train"] = with_noted_names(tables["train"], train_format, notes)
-    reading = EmbeddingReading(recipe, base, tables["train"], train_format, notes)
-    splits = {"train": read_rows(tables["train"], train_format, "train", reading)}
-    also = read_also(reading)
+    tables |= read_also(recipe.data, base, notes)
+    formats = detect_formats(tables, recipe.data.columns, notes)
+    for key, table in tables.items():
+        tables[key] = with_noted_names(table, formats[key], notes)
+    mapped = map_classes(tables, formats, recipe.data, notes)
+    reading = EmbeddingReading(recipe, tables["train"], formats["train"], notes)
+    rows = {key: read_rows(reading.aligned(key, tables[key], formats[key]), formats[key], key, reading) for key in tables}
+    splits, also = {key: rows[key] for key in SPLITS if key in rows}, [rows[key] for key in rows if key not in SPLITS]
     if also and recipe.embedding.mix == "concatenate":
-        splits["train"], also = concatenate([splits["train"], *also], notes), []
-    for split in SPLITS[1:]:
-        if split in tables:
-            # A table with train's columns has its format, unless that cannot be evaluated, as single texts cannot.
-            has_all = all(name in tables[split].columns for name in train_format.columns)
-            is_same = train_format.kind != "single_text" and has_all
-            row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
-            splits[split] = read_rows(reading.aligned(tables[split], row_format), row_format, split, reading)
+        own_map = [key in mapped for key in rows if key not in SPLITS]
+        splits["train"], also = concatenate([splits["train"], *also], ["train" in mapped, *own_map], notes), []
     take_shares(splits, recipe, split_embedding_rows, notes)
     limit_rows(splits, recipe, notes)
     folder = recipe.evaluate.retrieval
@@ -166,38 +166,73 @@ def requested_columns(columns: ColumnsSection) -> dict[str, str | list[str]]:
     return {part: getattr(columns, part) for part in PARTS if getattr(columns, part, None) is not None}
 
 
-def read_also(reading: EmbeddingReading) -> list[EmbeddingRows]:
-    """Reads each file of ``data.also`` in its own format; the recipe's columns apply where a file has all of them."""
-    data, notes = reading.recipe.data, reading.notes
-    columns = requested_columns(data.columns)
-    names = [name for value in columns.values() for name in (value if isinstance(value, list) else [value])]
-    files = []
-    for source in data.also:
-        table = read_table(source, header=data.header, encoding=data.encoding, base=reading.base, split="train")
-        table = with_single_texts(table, notes)
-        has_all = all(find_column(table, name) is not None for name in names)
-        own_format = detect_and_note(table, columns if has_all else {}, notes)
-        files.append(read_rows(reading.aligned(table, own_format), own_format, "train", reading))
-    return files
+def read_also(data: DataSection, base: Path, notes: list[str]) -> dict[str, Table]:
+    """Reads the tables of ``data.also``, by ``also_key``."""
+    read = partial(read_table, header=data.header, encoding=data.encoding, base=base, split="train")
+    return {also_key(i): with_single_texts(read(source), notes) for i, source in enumerate(data.also)}
 
 
-def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
-    """Concatenates rows of several files; class names that differ only in case are one. Raises DataError for other formats."""
+def detect_formats(tables: Mapping[str, Table], columns: ColumnsSection, notes: list[str]) -> dict[str, PairFormat]:
+    """Detects the format of each table; notes say why.
+
+    The columns of the recipe are those of train, and of a further training file that has all of them. An evaluation table
+    with the columns of train has its format, unless that cannot be evaluated, as single texts cannot.
+    """
+    requested = requested_columns(columns)
+    formats = {"train": detect_and_note(tables["train"], requested, notes)}
+    ours, names = (
+        formats["train"],
+        [name for value in requested.values() for name in (value if isinstance(value, list) else [value])],
+    )
+    for key, table in tables.items():
+        if key in SPLITS[1:]:
+            is_same = ours.kind != "single_text" and all(name in table.columns for name in ours.columns)
+            formats[key] = ours if is_same else detect_and_note(table, {}, notes)
+        elif key not in SPLITS:
+            has_all = all(find_column(table, name) is not None for name in names)
+            formats[key] = detect_and_note(table, requested if has_all else {}, notes)
+    return formats
+
+
+def with_one_coding(parts: Sequence[EmbeddingRows], mapped: Sequence[bool], notes: list[str]) -> list[EmbeddingRows]:
+    """Returns the rows of several files with the classes of the first; names that differ only in case are one.
+
+    Args:
+        mapped: whether ``data.labels`` gave the classes of each file.
+
+    Raises DataError for classes that cannot be those of one table, see ``shared_coding``.
+    """
+    if parts[0].format.kind not in CLASS_KINDS:
+        return list(parts)
+    spelled: dict[str, str] = {}
+    for part in parts:
+        for name in part.classes:
+            spelled.setdefault(name.casefold(), name)
+    parts = [part.renamed({name: spelled[name.casefold()] for name in part.classes}) for part in parts]
+    files = [FileClasses(part.source, frozenset(part.classes), mapped=own) for part, own in zip(parts, mapped, strict=True)]
+    remedy = "Or train on each file with its own loss: embedding.mix: proportional."
+    coding = shared_coding(files, other_topics=parts[0].format.kind == "labelled_text", remedy=remedy)
+    notes.extend(coding.notes)
+    return [part.renamed(own) for part, own in zip(parts, coding.renamed, strict=True)]
+
+
+def concatenate(parts: Sequence[EmbeddingRows], mapped: Sequence[bool], notes: list[str]) -> EmbeddingRows:
+    """Concatenates rows of several files, with the classes of the first. Raises DataError for other formats.
+
+    Args:
+        mapped: see ``with_one_coding``.
+    """
     first = parts[0]
-    placed = list(zip(first_rows((part.rows_read, part.row_ids) for part in parts), parts, strict=True))
     for part in parts:
         if (part.format.kind, len(part.sides)) != (first.format.kind, len(first.sides)):
             message = f"{first.source} has {first.format.name} rows and these {part.format.name} rows; one table has one format."
             raise DataError.one(part.source, message, "Use embedding.mix: proportional, or embedding.convert.")
-    if first.format.kind in CLASS_KINDS:
-        require_one_coding([(part.source, part.classes) for part in parts], first.format)
+    parts = with_one_coding(parts, mapped, notes)
+    placed = list(zip(first_rows((part.rows_read, part.row_ids) for part in parts), parts, strict=True))
     for offset, part in placed:
-        if part is not first:
+        if part is not parts[0]:
             notes.append(following_note(part.source, offset))
     targets = [value for part in parts for value in part.target or ()]
-    if first.format.kind in CLASS_KINDS:  # a class name is written as in the first file that has it
-        names = {name.casefold(): name for name in first.classes}
-        targets = [names.setdefault(value.casefold(), value) for value in targets]
 
     def joined(ids_of: Callable[[EmbeddingRows], Mapping[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
         reasons = dict.fromkeys(reason for part in parts for reason in ids_of(part))
@@ -217,9 +252,13 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
     )
 
 
-def read_rows(table: Table, row_format: PairFormat, split: str, reading: EmbeddingReading) -> EmbeddingRows:
-    """Reads the usable rows; training rows are converted where the recipe requests another format."""
-    recipe, notes = reading.recipe, reading.notes
+def read_rows(table: Table, row_format: PairFormat, key: str, reading: EmbeddingReading) -> EmbeddingRows:
+    """Reads the usable rows; training rows are converted where the recipe requests another format.
+
+    Args:
+        key: a split, or that of a further training file.
+    """
+    recipe, notes, split = reading.recipe, reading.notes, key if key in SPLITS else "train"
     group = recipe.data.columns.group
     if group is not None and group not in table.columns:
         if split == "train":

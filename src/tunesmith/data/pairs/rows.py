@@ -46,6 +46,12 @@ class EmbeddingRows(SourceRows):
         """The names of the classes, sorted; empty where there are none."""
         return tuple(sorted(set(self.target or ()))) if self.format.kind in CLASS_KINDS else ()
 
+    def renamed(self, names: Mapping[str, str]) -> EmbeddingRows:
+        """Returns the rows with classes renamed; those that ``names`` does not have stay."""
+        if not names or self.target is None:
+            return self
+        return replace(self, target=tuple(names.get(name, name) for name in self.target))
+
     def take(self, positions: Sequence[int], split: str) -> EmbeddingRows:
         sides = tuple(tuple(side[i] for i in positions) for side in self.sides)
         target = None if self.target is None else tuple(self.target[i] for i in positions)

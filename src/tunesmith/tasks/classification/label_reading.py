@@ -34,6 +34,21 @@ class CandidateMap:
         return bool(self.mapped.used) and not self.mapped.unknown
 
 
+@dataclass(frozen=True)
+class RunLabels:
+    """The names of a run's classes, and its ``data.labels`` and ``data.label_separator``."""
+
+    names: Sequence[str]
+    label_map: Mapping[str, Any]
+    separator: str | None = None
+
+
+def mapped_as_in_run(table: Table, columns: Columns, run: RunLabels, notes: list[str]) -> Table:
+    """Maps the labels of a file as those of the run's training files were, where its map fits, and notes how."""
+    own = map_of_run(table, columns, run, notes)
+    return mapped_table(table, columns, own, notes, separator=run.separator, partly=True).table if own else table
+
+
 def with_labels_of_run(
     table: Table, columns: Columns, config: PredictorConfig, given: Mapping[str, Any] | None, notes: list[str]
 ) -> Table:
@@ -45,8 +60,7 @@ def with_labels_of_run(
     Raises DataError if the labels may be read in two ways, and with the labels that ``given`` does not have.
     """
     if given is None:
-        own = map_of_run(table, columns, config, notes)
-        return mapped_table(table, columns, own, notes, separator=config.label_separator, partly=True).table if own else table
+        return mapped_as_in_run(table, columns, RunLabels(config.labels.names, config.label_map, config.label_separator), notes)
     require_classes(given, config)
     if not given:
         return table
@@ -67,18 +81,18 @@ def require_classes(given: Mapping[str, Any], config: PredictorConfig) -> None:
         raise RecipeError.one("labels", message, "Correct the map.")
 
 
-def map_of_run(table: Table, columns: Columns, config: PredictorConfig, notes: list[str]) -> Mapping[str, Any]:
+def map_of_run(table: Table, columns: Columns, run: RunLabels, notes: list[str]) -> Mapping[str, Any]:
     """Returns the map of the run by which the labels of a file are read; empty if they are names of classes.
 
     Of the maps of several training files it is that of a file with this name, or the one that has every label.
     """
-    maps = distinct_maps(table, config.label_map)
+    maps = distinct_maps(table, run.label_map)
     if not maps or len(columns.label) != 1:
         return {}
     name = columns.label[0]
     cells, declared = plain_labels(table, name).cells, table.classes.get(name, ())
     candidates = [
-        CandidateMap(classes, map_cells(cells, LabelMap.of_column(classes, declared), config.label_separator)) for classes in maps
+        CandidateMap(classes, map_cells(cells, LabelMap.of_column(classes, declared), run.separator)) for classes in maps
     ]
     fitting = [candidate for candidate in candidates if candidate.fits]
     if len(fitting) > 1 and any(candidate.mapped.cells != fitting[0].mapped.cells for candidate in fitting[1:]):
@@ -86,7 +100,7 @@ def map_of_run(table: Table, columns: Columns, config: PredictorConfig, notes: l
         raise DataError.one(table.source, message, REMEDY)
     if fitting:
         return fitting[0].classes
-    return partly_fitting(table, name, candidates, config.labels.names, notes)
+    return partly_fitting(table, name, candidates, run.names, notes)
 
 
 def distinct_maps(table: Table, label_map: Mapping[str, Any]) -> list[Mapping[str, Any]]:
