@@ -21,7 +21,6 @@ from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, no_progress
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
-from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import Similarity, word_vectoriser
@@ -30,13 +29,8 @@ from tunesmith.models.embedding.mteb_encoder import MtebEncoder
 from tunesmith.models.kind import HUB
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.results import RunResult
-from tunesmith.tasks.embedding.evaluate_model import (
-    TOP_K,
-    EvaluationPlan,
-    evaluate_plan,
-    evaluate_retrieval,
-    evaluate_similarity,
-)
+from tunesmith.tasks.embedding.evaluate_model import TOP_K, evaluate_retrieval, evaluate_similarity
+from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan, evaluate_plan
 from tunesmith.tasks.embedding.mteb_tasks import (
     CLASSIFICATION,
     RETRIEVAL,
@@ -181,11 +175,12 @@ def evaluate_pairs(name: str, loaded: MtebTask, **options: Any) -> RunResult:
     return evaluate_similarity(name, pairs_of(loaded), columns=columns, split=loaded.split, **options)
 
 
-def evaluate_classification(
-    name: str, loaded: MtebTask, *, against: Sequence[str], dimensions: Sequence[int], max_length: int | None, n_resamples: int,
-    seed: int, listener: Listener,
-) -> RunResult:  # fmt: skip
-    """Evaluates an embedding model on a classification task, beside TF-IDF and other models."""
+def evaluate_classification(name: str, loaded: MtebTask, *, listener: Listener, **compared: Any) -> RunResult:
+    """Evaluates an embedding model on a classification task, beside TF-IDF and other models.
+
+    Args:
+        compared: fields of ``Comparison``.
+    """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         test = classification_test(loaded)
@@ -193,12 +188,7 @@ def evaluate_classification(
     plan = EvaluationPlan(
         target=name,
         test=test,
-        plain_test=test,
-        against=against,
-        dimensions=dimensions,
-        baselines=("tfidf",),
-        max_length=max_length,
-        resampling=Resampling(n_resamples, seed),
+        compared=Comparison(**compared),
         task="classification",
         about={"rows": len(test.texts), "classes": len(set(test.labels)), "training_texts": len(test.drawn)},
         notes=[] if main == ACCURACY else [f"mteb's main score of this task is {main}; accuracy is measured here."],

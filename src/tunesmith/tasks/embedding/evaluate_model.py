@@ -4,112 +4,50 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.cells import plural
+from tunesmith.data.pairs.class_map import class_columns
 from tunesmith.data.pairs.class_names import with_class_names
 from tunesmith.data.pairs.corpus import NO_CORPUS, file_corpus
-from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.formats import PairFormat, detect_pair_format
 from tunesmith.data.pairs.pair_classes import NamedClasses, same_class
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
-from tunesmith.data.pairs.rows import EmbeddingRows, usable_rows
+from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.given import read_evaluated, source_name
+from tunesmith.data.table import Table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
     RowsTest,
     SearchTest,
     check_metrics,
-    clustered_metrics,
     pair_labels,
     rows_test,
-    truncated_outputs,
 )
-from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
-from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
-from tunesmith.evaluation.metrics.verdict import holm
-from tunesmith.evaluation.outputs import (
-    BaselineOutputs,
-    Outputs,
-    SplitMetrics,
-    baseline_result,
-    metrics_of_outputs,
-    verdicts_of_outputs,
-)
 from tunesmith.evaluation.paraphrase_mining import paraphrase_test
 from tunesmith.evaluation.search import SEARCHES
-from tunesmith.machine import environment, peak_memory_bytes
-from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
-from tunesmith.recipe.metric_names import at_dimension, split_dimension
-from tunesmith.recipe.sections import ModelSection
-from tunesmith.results import Alarm, Baseline, Finding, Metric, RunResult, Verdict
+from tunesmith.recipe.metric_names import split_dimension
+from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT
+from tunesmith.tasks.classification.label_reading import RunLabels, mapped_as_in_run
+from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan, evaluate_plan
 from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, recipe_with_own_metrics, score_range_of
 from tunesmith.tasks.finished import group_of_run
+from tunesmith.tasks.saved_recipe import recipe_of_run
 from tunesmith.tasks.test_looks import with_look
-from tunesmith.training.alarms import ceiling_alarm
 
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
 TOP_K = 100
 """Documents per query that a reranker reorders."""
-
-
-@dataclass(frozen=True)
-class EvaluatedSystem:
-    """The outputs of one system on one test.
-
-    Attributes:
-        outputs: those of whole embeddings, and of embeddings truncated to each requested dimension.
-        similarity: name of the similarity function; empty without embeddings.
-    """
-
-    name: str
-    outputs: Outputs
-    seconds: float
-    dimension: int = 0
-    similarity: str = ""
-    geometry: Geometry | None = None
-
-    def as_baseline(self, split: str) -> BaselineOutputs:
-        """Returns the outputs as those of a baseline."""
-        return BaselineOutputs(self.name, {split: self.outputs}, self.seconds)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationPlan:
-    """One evaluation: the model, the other systems, and the test.
-
-    Attributes:
-        test: the model's test; ``plain_test``: the same without the model's reranker, for the other models.
-        against: names of other models.
-        dimensions: sizes that the model's embeddings are also truncated to.
-        max_length: limit of the tokens of a text; None: each model's own.
-        task: name in the result.
-        about: the data record of the result.
-        notes: messages for the user.
-        own: the evaluators and the function of the run's recipe; None without any.
-    """
-
-    target: str
-    test: EmbeddingTest
-    plain_test: EmbeddingTest
-    against: Sequence[str | Path]
-    dimensions: Sequence[int]
-    baselines: Sequence[str]
-    max_length: int | None
-    resampling: Resampling
-    task: str
-    about: Mapping[str, Any]
-    notes: Sequence[str]
-    own: OwnMetrics | None = None
 
 
 def evaluate_retrieval(
@@ -152,11 +90,8 @@ def evaluate_retrieval(
         own=own,
         test=ours,
         plain_test=test,
-        against=against,
-        dimensions=dimensions,
         baselines=baselines,
-        max_length=max_length,
-        resampling=Resampling(n_resamples, seed),
+        compared=Comparison(against, dimensions, max_length, n_resamples, seed),
         task="retrieval",
         about=about,
         notes=[*(f"{note}." for note in data.notes), *left_out],
@@ -233,6 +168,8 @@ def evaluate_similarity(
         table, _ = divide_text_lists(read_evaluated(data, listener))
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
+        mapping = list[str]()
+        table = with_classes_of_run(target, table, row_format, mapping)
         scale, group = score_range_of(target), group_of_run(target, table, listener)
         rows = usable_rows(table, row_format, split, score_range=scale, group=group)
         test = similarity_test(rows, named_classes(target, same), mine, corpus, listener, seed)
@@ -241,22 +178,28 @@ def evaluate_similarity(
         target=str(target),
         own=own,
         test=test,
-        plain_test=test,
-        against=against,
-        dimensions=dimensions,
-        baselines=("tfidf",),
-        max_length=max_length,
-        resampling=Resampling(n_resamples, seed),
+        compared=Comparison(against, dimensions, max_length, n_resamples, seed),
         task="similarity",
         about=describe_rows(rows, source_name(data)),
         notes=[
             *(f"{rows.source}: {text}" for text in filter(None, [note])),
+            *mapping,
             *(f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()),
             *([f"triplet accuracy: {drawn.summary()}."] if drawn is not None and drawn.n_left_out else []),
             *left_out,
         ],
     )
     return with_look(evaluate_plan(plan, clock, started), data, target)
+
+
+def with_classes_of_run(target: str | Path, table: Table, row_format: PairFormat, notes: list[str]) -> Table:
+    """Maps the classes of labelled pairs or texts as the run's files were mapped (``data.labels``), where its map fits."""
+    saved = recipe_of_run(Path(target))
+    if saved is None or not saved[0].data.labels or row_format.kind not in CLASS_KINDS:
+        return table
+    recipe, result = saved
+    names = result.data.get("pair_classes", {}).get("classes", ())
+    return mapped_as_in_run(table, class_columns(row_format), RunLabels(names, recipe.data.labels), notes)
 
 
 def describe_rows(rows: EmbeddingRows, source: str) -> dict[str, Any]:
@@ -293,80 +236,3 @@ def similarity_test(
     if is_search:
         listener(Event("note", f"{rows.source}: {texts.words(rows)} (--corpus FILE adds texts)."))
     return paraphrase_test(rows, named) if mine else rows_test(rows, named, texts, seed)
-
-
-def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:
-    """Evaluates a model, the others and the lexical baselines on one test; returns the metrics and verdicts as a result."""
-    ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock, plan.own)
-    others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock, plan.own) for other in plan.against]
-    with clock.phase("baselines"):
-        for name in plan.baselines:
-            begun, search = time.perf_counter(), plan.plain_test.lexical_baselines()[name]
-            others.append(EvaluatedSystem(name, search(), time.perf_counter() - begun))
-    metrics, split = clustered_metrics(plan.test), plan.test.split
-    metrics = metrics if plan.own is None else plan.own.added(metrics, plan.test)
-    with clock.phase("verdict"):
-        values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
-        beside = tuple(baseline_result(other.as_baseline(split), [metrics], plan.resampling) for other in others)
-        verdicts = holm(verdicts_for(ours, others, metrics, plan.resampling))
-    clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    geometry = None if ours.geometry is None else asdict(ours.geometry)
-    return RunResult(
-        task=plan.task,
-        metrics=tuple(values),
-        baselines=beside,
-        verdicts=verdicts,
-        findings=tuple(Finding("not_measured", note, flagged=1) for note in plan.notes),
-        alarms=(*collapse_alarms(ours.geometry), *solved(metrics, values, beside)),
-        timings_seconds=clock.seconds,
-        peak_memory_bytes=peak_memory_bytes(),
-        environment=environment(),
-        data={**plan.about, "dimension": ours.dimension, "similarity": ours.similarity, "geometry": geometry},
-    )
-
-
-def solved(split: SplitMetrics, values: Sequence[Metric], baselines: Sequence[Baseline]) -> list[Alarm]:
-    """Returns the alarm about a test that the model and another system both solve, if it is raised."""
-    leading = split.requested or split.of_predictions[0]
-    ours = next((metric.value for metric in values if metric.name == leading), None)
-    of_others = {system.name: metric.value for system in baselines for metric in system.metrics if metric.name == leading}
-    known = {name: value for name, value in of_others.items() if value is not None}
-    alarm = None if ours is None else ceiling_alarm(leading, split.split, ours, known)
-    return [] if alarm is None else [alarm]
-
-
-def evaluate_model(
-    name: str,
-    test: EmbeddingTest,
-    dimensions: Sequence[int],
-    max_length: int | None,
-    clock: Clock,
-    own: OwnMetrics | None = None,
-) -> EvaluatedSystem:
-    """Computes the outputs of a model, also with truncated embeddings."""
-    from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
-
-    started = time.perf_counter()
-    with clock.phase("model"):
-        encoder = load_encoder(find_model(ModelSection(name=name), Path()), max_length)
-        sizes = [size for size in resolve_dimensions(encoder, dimensions) if size != encoder.dimension]
-    with clock.phase("embeddings"):
-        vectors = test.vectors(encoder, lambda done: clock.listener(Event("step", "embeddings", done, test.n_texts)))
-    with clock.phase("answers"):
-        outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
-        outputs = outputs if own is None else own.measured(outputs, test, vectors, encoder)
-    seconds = time.perf_counter() - started
-    return EvaluatedSystem(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
-
-
-def verdicts_for(
-    ours: EvaluatedSystem, others: Sequence[EvaluatedSystem], metrics: SplitMetrics, resampling: Resampling
-) -> list[Verdict]:
-    """Compares whole embeddings with every other system, and truncated ones with the whole."""
-    whole = [replace(ours.outputs, truncated={})]
-    verdicts = [v for other in others for v in verdicts_of_outputs(whole, other.as_baseline(metrics.split), metrics, resampling)]
-    for size, outputs in ours.outputs.truncated.items():
-        uncut = BaselineOutputs(f"dim={ours.dimension}", {metrics.split: ours.outputs})
-        cut = verdicts_of_outputs([outputs], uncut, metrics, resampling)
-        verdicts += [replace(verdict, metric=at_dimension(verdict.metric, size)) for verdict in cut]
-    return verdicts
