@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.data.tables import table
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.template import Template, with_template
+from tunesmith.data.template import TextTemplate, with_template
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
 
@@ -15,7 +15,7 @@ TEXT = "{title}. {body}"
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=2))
 def test_complete_rows_are_joined_as_python_would(cells: list[str]) -> None:
-    assert Template.parse(TEXT).join(cells) == TEXT.format(title=cells[0], body=cells[1])
+    assert TextTemplate.parse(TEXT).join(cells) == TEXT.format(title=cells[0], body=cells[1])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_complete_rows_are_joined_as_python_would(cells: list[str]) -> None:
     ],
 )
 def test_a_missing_cell_takes_its_separator_along(text: str, cells: tuple[str | None, ...], joined: str) -> None:
-    assert Template.parse(text).join(cells) == joined
+    assert TextTemplate.parse(text).join(cells) == joined
 
 
 def test_missing_cells_are_counted_by_column_and_rows_without_any_are_missing() -> None:

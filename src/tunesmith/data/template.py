@@ -20,7 +20,7 @@ CAPTION = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
-class Template:
+class TextTemplate:
     """A parsed template: n columns with n + 1 separators around them, of which the first and the last may be empty."""
 
     text: str
@@ -28,7 +28,7 @@ class Template:
     separators: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Template:
+    def parse(cls, text: str) -> TextTemplate:
         return cls(text, *parse_template(text))
 
     def join(self, cells: Sequence[str | None]) -> str:
@@ -70,7 +70,7 @@ def with_template(table: Table, text: str) -> Table:
 
     Raises DataError if the table lacks a column of the template, or a cell is a list or an object.
     """
-    template = Template.parse(text)
+    template = TextTemplate.parse(text)
     columns = {name: find_column(table, name) for name in template.names}
     absent = [name for name, column in columns.items() if column is None]
     if absent:
@@ -106,4 +106,4 @@ def text_cells(table: Table, name: str) -> list[str | None]:
 
 def missing_columns(table: Table, text: str) -> list[str]:
     """Lists the columns of a template that a table does not have."""
-    return [name for name in Template.parse(text).names if find_column(table, name) is None]
+    return [name for name in TextTemplate.parse(text).names if find_column(table, name) is None]

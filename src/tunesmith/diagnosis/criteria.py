@@ -12,7 +12,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, one_line, plural
 from tunesmith.data.personal import masked
-from tunesmith.diagnosis.checks.criteria import MIN_PAIRS, Chosen, Criteria, Rule, explain_criteria
+from tunesmith.diagnosis.checks.criteria import MIN_PAIRS, Chosen, Criteria, LabelCriterion, explain_criteria
 from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, public_start
@@ -180,7 +180,7 @@ def choice_words(chosen: Chosen, names: tuple[str, str]) -> str:
     )
 
 
-def rule_words(rule: Rule, names: tuple[str, str]) -> str:
+def rule_words(rule: LabelCriterion, names: tuple[str, str]) -> str:
     """Formats a rule: the condition, the labels, and the shares of a label among held-out texts."""
     condition = "otherwise" if rule.condition == EVERY else f"if {rule.condition}"
     labels = f"{names[0]} {rule.first_label}, {names[1]} {rule.second_label}"

@@ -22,7 +22,7 @@ from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.grammar import N_CANDIDATES, make_grammar
 from tunesmith.generation.keyword_tracker import make_tracker, usual_sequences
 from tunesmith.generation.labels import make_choices
-from tunesmith.generation.processors import ForbiddenWords, Lookahead, Rule, RuleProcessor
+from tunesmith.generation.processors import ForbiddenWords, Lookahead, RuleProcessor, TokenRule
 from tunesmith.generation.token_text import decoded
 
 if TYPE_CHECKING:
@@ -190,11 +190,11 @@ def make_rules(
     prompts: Sequence[str],
     n_vocabulary: int,
     config: GenerationConfig,
-) -> list[Rule]:
+) -> list[TokenRule]:
     """Makes the rule of each prompt, whose constraints have no required words."""
     ends: Array = prepared_end_ids(config)
     n_good = 1 if config.num_beams == 1 and not config.do_sample else N_CANDIDATES
-    rules: list[Rule] = []
+    rules: list[TokenRule] = []
     for each, prompt in zip(constraints, prompts, strict=True):
         if each.choices:
             rules.append(make_choices(tokenizer, each.choices, n_vocabulary, ends))
@@ -206,7 +206,7 @@ def make_rules(
 
 
 def make_lookahead(
-    model: PreTrainedModel, rules: Sequence[Rule], config: GenerationConfig, mask: torch.Tensor | None
+    model: PreTrainedModel, rules: Sequence[TokenRule], config: GenerationConfig, mask: torch.Tensor | None
 ) -> Lookahead | None:
     """Makes the lookahead if all rules forbid words and there are no beams, else None; ``mask``: (N x repeats, P)."""
     word_rules = [rule for rule in rules if isinstance(rule, ForbiddenWords)]

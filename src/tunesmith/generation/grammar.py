@@ -56,7 +56,7 @@ class GrammarState:
 
 @dataclass(eq=False)
 class Grammar:
-    """The rule that restricts a text to a grammar (``generation.processors.Rule``).
+    """The rule that restricts a text to a grammar (``generation.processors.TokenRule``).
 
     Attributes:
         vocabulary: llguidance's form of the tokenizer.

@@ -65,7 +65,7 @@ def require_distinct(labels: Sequence[str], sequences: Sequence[Sequence[int]], 
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """The rule that restricts a text to a trie of choices (``generation.processors.Rule``)."""
+    """The rule that restricts a text to a trie of choices (``generation.processors.TokenRule``)."""
 
     trie: Trie
     n_vocabulary: int

@@ -25,7 +25,7 @@ LIKELY = 1e-3
 """Probability from which the continuations of a forbidden word's spelling are computed."""
 
 
-class Rule(Protocol):
+class TokenRule(Protocol):
     """Bars tokens in the text of one prompt; each rule has a state type of its own."""
 
     def start(self) -> Any:
@@ -55,7 +55,7 @@ class RuleProcessor(LogitsProcessor):  # type: ignore[misc]
         lookahead: called with the rows' tokens and scores and the states of unfinished rows, before tokens are barred.
     """
 
-    rules: Sequence[Rule]
+    rules: Sequence[TokenRule]
     n_prompt: int
     max_length: int
     ends: frozenset[int]

@@ -25,7 +25,7 @@ from tunesmith.data.readers.plain_cells import whole_text
 from tunesmith.data.readers.plain_texts import is_plain_text
 from tunesmith.data.readers.read import find_format, parse_table
 from tunesmith.data.table import Examples, Table
-from tunesmith.data.template import Template
+from tunesmith.data.template import TextTemplate
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
@@ -255,7 +255,7 @@ def joined_columns(target: str | Path | Run) -> tuple[str, ...]:
     if not (folder / CONFIG).is_file():
         return ()
     template = PredictorConfig.load(folder).template
-    return () if template is None else Template.parse(template).names
+    return () if template is None else TextTemplate.parse(template).names
 
 
 def read_texts(data: object, listener: Listener, names: Sequence[str] = ()) -> Table:

@@ -27,7 +27,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Rule:
+class LabelCriterion:
     """A condition, and the labels of the held-out texts in which it holds.
 
     Attributes:
@@ -84,7 +84,7 @@ class Chosen(Figures):
         n_candidates: conditions that it chose from.
     """
 
-    rule: Rule
+    rule: LabelCriterion
     n_candidates: int
 
 
@@ -104,8 +104,8 @@ class Criteria(Figures):
     second: str
     n_pairs: int
     n_held_out: int
-    rules: tuple[Rule, ...]
-    tendencies: tuple[Rule, ...]
+    rules: tuple[LabelCriterion, ...]
+    tendencies: tuple[LabelCriterion, ...]
     chosen: Chosen | None = None
 
 
@@ -308,7 +308,7 @@ def predict(lines: Sequence[Line], side: Side, place: int) -> Array:
     return predicted
 
 
-def rules(lines: Sequence[Line], texts: SimilarTexts, labels: Sequence[str], units: Array) -> Iterator[Rule]:
+def rules(lines: Sequence[Line], texts: SimilarTexts, labels: Sequence[str], units: Array) -> Iterator[LabelCriterion]:
     """Yields the lines with their figures on texts in which no earlier line holds."""
     left = np.ones((2, len(texts)), dtype=bool)
     for line in lines:
@@ -316,7 +316,7 @@ def rules(lines: Sequence[Line], texts: SimilarTexts, labels: Sequence[str], uni
         left = left & ~held_in(texts, line[0])
 
 
-def make_rule(line: Line, texts: SimilarTexts, left: Array, labels: Sequence[str], units: Array) -> Rule:
+def make_rule(line: Line, texts: SimilarTexts, left: Array, labels: Sequence[str], units: Array) -> LabelCriterion:
     """Computes the shares of the label of a line among the texts in ``left`` (2, P) in which its condition holds."""
     feature, label, first, second = line
     covered, shown = held_in(texts, feature) & left, label if label >= 0 else first
@@ -329,7 +329,7 @@ def make_rule(line: Line, texts: SimilarTexts, left: Array, labels: Sequence[str
         low, high = difference_interval(np.concatenate(hits).astype(float), inside, clusters, 1 - ALPHA)
         ends = (low, high) if np.isfinite([low, high]).all() else ends
     names = texts.conditions[feature], labels[first], labels[second], labels[shown]
-    return Rule(*names, len(hits[0]), len(hits[1]), shares[0], shares[1], *ends)
+    return LabelCriterion(*names, len(hits[0]), len(hits[1]), shares[0], shares[1], *ends)
 
 
 def most_frequent(given: Array) -> int:

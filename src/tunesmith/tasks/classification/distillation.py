@@ -49,7 +49,7 @@ WARM_UP = 0.06
 
 
 @dataclass(frozen=True)
-class Teacher:
+class LinearTeacher:
     """A linear model of the embeddings of texts, or of both texts of pairs.
 
     Attributes:
@@ -91,7 +91,7 @@ def distil(session: LabelledSession, seed: int, request: StopRequest, listener: 
     return replace(session, distillation=f"distilled from {teacher_name}, {plan.words}", is_distilled=True)
 
 
-def fit_teacher(session: LabelledSession) -> Teacher | None:
+def fit_teacher(session: LabelledSession) -> LinearTeacher | None:
     """Fits the linear model to the training rows; None if none predicts held-out ones better than a constant."""
     labels, rows = session.tokens.labels, session.data.splits.train
     features = pair_features(embed(rows, session))
@@ -102,7 +102,7 @@ def fit_teacher(session: LabelledSession) -> Teacher | None:
     weights = class_weight_array(session.data.recipe.train.class_weights, labels, rows.labels)
     scaled = HeadRows((features - mean) / scale, label_array(labels, rows), weights, clusters)
     linear, _ = fit_on_scaled(labels, scaled, STRENGTHS if rows.pairs is None else PAIR_STRENGTHS)
-    return None if linear is None else Teacher(mean, scale, linear)
+    return None if linear is None else LinearTeacher(mean, scale, linear)
 
 
 @dataclass(frozen=True)
