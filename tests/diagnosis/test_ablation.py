@@ -163,6 +163,21 @@ def ablation_record() -> dict[str, Any]:
     return found
 
 
+def test_a_function_that_leads_the_recipe_measures_the_corrections(place: Path, untrained: list[AblationPlan], capsys) -> None:
+    Path("gain.py").write_text("def gain(labels, predictions):\n    return float((labels == predictions).mean()) * 2 - 1\n")
+    words = ["evaluate.function=gain.py:gain", "evaluate.metric=gain", "--json"]
+    assert main([*APPLY, "--measure", *words]) == 0
+    record = json.loads(capsys.readouterr().out)["measurement"]
+    assert record["metric"] == "gain"
+    assert {verdict["metric"] for verdict in record["verdicts"]} == {"gain", "accuracy"}
+    for variant in record["variants"]:
+        values = {metric["name"]: metric["value"] for metric in variant["metrics"]}
+        assert values["gain"] == pytest.approx(2 * values["accuracy"] - 1)
+    gaps = {(v["variant"], v["against"], v["metric"]): v["difference"] for v in record["verdicts"]}
+    for (variant, against, metric), gap in gaps.items():
+        assert metric != "gain" or gap == pytest.approx(2 * gaps[variant, against, "accuracy"])
+
+
 def test_evaluation_rows_with_corrections_are_left_out_and_evaluated_a_second_time(
     place: Path, untrained: list[AblationPlan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

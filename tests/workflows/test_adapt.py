@@ -56,6 +56,17 @@ def test_both_ways_are_trained_and_compared(recipes: dict[str, Path], capsys: py
     assert started == result["adapted"]
 
 
+def test_a_function_that_leads_the_recipe_compares_both_ways(recipes: dict[str, Path], capsys) -> None:
+    Path("gain.py").write_text("def gain(labels, predictions):\n    return float((labels == predictions).mean()) * 2 - 1\n")
+    words = ["evaluate.function=gain.py:gain", "evaluate.metric=gain", "--json"]
+    assert main(["adapt", str(recipes["texts"]), str(recipes["task"]), *words]) == 0
+    result = json.loads(capsys.readouterr().out)
+    (verdict,) = result["verdicts"]
+    assert (verdict["against"], verdict["metric"], verdict["n"], verdict["n_clusters"]) == ("without adaptation", "gain", 60, 30)
+    (compared,) = compare([result["with"][0], result["without"][0]], metric="gain")
+    assert verdict["difference"] == pytest.approx(compared.difference)
+
+
 def test_recipes_that_do_not_fit_together(recipes: dict[str, Path], tmp_path: Path) -> None:
     texts, task = load_recipe(recipes["texts"]), load_recipe(recipes["task"])
     with pytest.raises(InputError, match="The first recipe has task: pretraining"):

@@ -25,12 +25,16 @@ from tunesmith.diagnosis.ablation_sets import (
     Variant,
 )
 from tunesmith.evaluation.metrics.intervals import metric_intervals
+from tunesmith.evaluation.metrics.own_function import MeasuredRows
+from tunesmith.evaluation.metrics.own_metrics import own_metrics, own_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
+from tunesmith.evaluation.outputs import Outputs
 from tunesmith.recipe.metric_roles import comparable_metric
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.classification.own_metrics import measured_rows
 
 PAIRS = (
     *((variant, AS_GIVEN) for variant in (CORRECTED, REMOVED, RANDOM_REMOVED)),
@@ -185,7 +189,7 @@ def evaluate_variants(
         folder=folder,
         corrected=applied,
         counts=plan.counts,
-        metric=comparable_metric(plan.inputs.recipe),
+        metric=leading_metric(plan),
         split=plan.holdout.split,
         n_rows=int((~disputed).sum()),
         n_disputed=int(disputed.sum()),
@@ -209,19 +213,37 @@ class EvaluatedRows:
     def metrics(self, variant: str) -> tuple[Metric, ...]:
         """Returns the metrics of one variant over its seeds, with intervals."""
         kind, split = self.plan.inputs.splits.labels.problem_type, self.plan.holdout.split
-        return metric_intervals(kind, self.systems(variant), split, metric_names(self.plan), self.resampling)
+        own = self.own_rows(variant)
+        of_function = own_metrics(split, own, self.resampling) if own else []
+        leading = [metric for metric in of_function if metric.name == leading_metric(self.plan)]
+        return (*leading, *metric_intervals(kind, self.systems(variant), split, metric_names(self.plan), self.resampling))
 
     def comparisons(self, rows: Rows) -> list[Comparison]:
         """Compares every available pair of variants, metric by metric."""
-        names, split, known = metric_names(self.plan), self.plan.holdout.split, self.trained.predictions
+        known = self.trained.predictions
         pairs = [(first, second) for first, second in PAIRS if first in known and second in known]
-        found = [
-            verdicts(names, self.systems(first), self.systems(second), second, split, self.resampling, paired_seeds=True)
-            for first, second in pairs
-        ]
-        by_metric = [(first, found[i][k]) for k in range(len(names)) for i, (first, _) in enumerate(pairs)]
+        found = [self.verdicts_of(first, second) for first, second in pairs]
+        by_metric = [(pairs[i][0], verdict) for of_metric in zip(*found, strict=True) for i, verdict in enumerate(of_metric)]
         adjusted = holm([verdict for _, verdict in by_metric])
         return [Comparison(first, rows, verdict) for (first, _), verdict in zip(by_metric, adjusted, strict=True)]
+
+    def verdicts_of(self, first: str, second: str) -> list[Verdict]:
+        """Compares two variants by the leading metric, and by accuracy if that is another one."""
+        names, split, resampling = metric_names(self.plan), self.plan.holdout.split, self.resampling
+        own, others = self.own_rows(first), self.own_rows(second)
+        leading = [own_verdict(leading_metric(self.plan), own, others, second, split, resampling)] if own and others else []
+        systems = self.systems(first), self.systems(second)
+        return [*leading, *verdicts(names, *systems, second, split, resampling, paired_seeds=True)]
+
+    def own_rows(self, variant: str) -> list[MeasuredRows]:
+        """Returns the rows of each seed as the function that leads the recipe reads them; empty without one."""
+        inputs, examples = self.plan.inputs, self.plan.holdout.evaluation
+        function, labels = inputs.function, inputs.splits.labels
+        if function is None or leading_metric(self.plan) not in function.names:
+            return []
+        rows = examples.take(self.kept.tolist(), examples.split)
+        outputs = [Outputs(labels.problem_type, system) for system in self.systems(variant)]
+        return [read for seed in outputs if (read := measured_rows(function, rows, labels, seed)) is not None]
 
     def systems(self, variant: str) -> list[Predictions]:
         positive = self.plan.inputs.positive
@@ -232,10 +254,17 @@ class EvaluatedRows:
         return self.plan.resampling(self.kept, self.trained.n_candidates)
 
 
+def leading_metric(plan: AblationPlan) -> str:
+    """Returns the recipe's primary metric, also that of a function; the task's default in place of one that it does not have."""
+    named, function = plan.inputs.recipe.evaluate.metric, plan.inputs.function
+    return named if function is not None and named in function.names and named else comparable_metric(plan.inputs.recipe)
+
+
 def metric_names(plan: AblationPlan) -> list[str]:
-    """Returns the primary metric, and accuracy if it is another one and rows have one label."""
+    """Returns the metrics of predictions: the primary one if it is none of a function, and accuracy if rows have one label."""
     accuracy = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
-    return list(dict.fromkeys([comparable_metric(plan.inputs.recipe), *accuracy]))
+    leading, default = leading_metric(plan), comparable_metric(plan.inputs.recipe)
+    return list(dict.fromkeys([default if leading == default or not accuracy else accuracy[0], *accuracy]))
 
 
 def reading_notes(plan: AblationPlan) -> tuple[str, ...]:

@@ -14,13 +14,21 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.metric_roles import comparable_metric
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.tasks import TASKS, task_settings
+from tunesmith.recipe.tasks import TASKS, primary_metric, task_settings
 from tunesmith.report.words import main_split, most_candidates
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
-from tunesmith.workflows.compare import clusters_of, compare, positive_of, saved_predictions, saved_split
+from tunesmith.workflows.compare import (
+    clusters_of,
+    compare,
+    compare_runs,
+    function_metrics,
+    positive_of,
+    saved_predictions,
+    saved_split,
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
             }
             by_model[name].append(run_changed(task, folder / f"{name}-{seed}", change, overwrite, listener))
     without, with_it = by_model["without"], by_model["with"]
-    return Adaptation(adapted, tuple(without), tuple(with_it), tuple(verdicts(with_it, without)))
+    return Adaptation(adapted, tuple(without), tuple(with_it), tuple(verdicts(with_it, without, listener)))
 
 
 def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
@@ -87,8 +95,11 @@ def run_changed(loaded: LoadedRecipe, output: Path, change: Mapping[str, object]
     return run
 
 
-def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
-    """Compares all seeds together if the task keeps predictions row by row, else each seed with its own."""
+def verdicts(ours: list[Run], theirs: list[Run], listener: Listener = silent) -> list[Verdict]:
+    """Compares all seeds together if the task keeps predictions row by row, else each seed with its own.
+
+    A metric of the user's function that leads the recipe compares them, too.
+    """
     if TASKS[ours[0].result.task].family != "labelled":
         return list(holm([compare([mine.folder, other.folder])[0] for mine, other in zip(ours, theirs, strict=True)]))
     first, split = ours[0].result, main_split(ours[0].result)
@@ -97,7 +108,13 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     row_ids = {tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None}
     if len(row_ids) > 1:  # as with a validation share of each seed's own
         raise InputError.one("data", "each seed was evaluated on other rows.", "Give data.test, or a file as data.validation.")
-    name = comparable_metric(Recipe.model_validate(first.recipe))
+    recipe = Recipe.model_validate(first.recipe)
+    if (leading := primary_metric(recipe)) in function_metrics(saved[0][0]):
+        try:
+            return [replace(compare_runs(saved[0], saved[1], leading), against="without adaptation")]
+        except InputError as error:  # saved texts that are cut: the runs stay, and another metric compares them
+            listener(Event("note", f"compared by {comparable_metric(recipe)}, not by {leading}: {error}"))
+    name = comparable_metric(recipe)
     mine, other = ([replace(system, positive=positive_of(saved[0][0])) for system in systems] for systems in (mine, other))
     clusters = cluster_numbers(clusters_of(saved[0][0], ()).get("predictions"))
     n_candidates = most_candidates([run.result for run in (*ours, *theirs)], split)
