@@ -232,7 +232,7 @@ class EvaluateSection(Section):
     positive_class: str | int | None = None
     """The class that f1 and accuracy_f1 count as positive. Default: 1, yes, true, or X beside not_X; needed for other names."""
     function: str | None = None
-    """file.py:name, a function of labels, predictions, ... that returns metrics. See how-to/own-metrics."""
+    """file.py:name, a function of labels, predictions, ..., or of ranked documents, for metrics. See how-to/own-metrics."""
     function_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """Lowest and highest value of the function, if it has them, such as [0, 1]: its intervals then stay inside."""
     lower_is_better: list[str] = []

@@ -64,7 +64,7 @@ def sample_size(measured: Metric | Verdict) -> str:
 
 
 def sample_unit(measured: Metric | Verdict) -> str:
-    return "query" if "@" in metric_name(measured) else "row"
+    return "query" if "@" in metric_name(measured) or measured.split == RETRIEVAL else "row"
 
 
 def metric_name(measured: Metric | Verdict) -> str:
