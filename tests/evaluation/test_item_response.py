@@ -26,17 +26,36 @@ def test_known_parameters_are_recovered(n_models: int, of_difficulty: float, of_
 
 
 @pytest.mark.parametrize("n_models", [3, 10, 40])
-def test_intervals_cover_the_truth(n_models: int) -> None:
+def test_intervals_of_rows_cover_the_truth(n_models: int) -> None:
     covered = []
     for seed in range(6):
-        fit, _, difficulty, slope = simulated(n_models, seed)
+        fit, skill, difficulty, slope = simulated(n_models, seed)
+        relative = difficulty - skill.mean()
         covered.append(
             [
-                np.mean((fit.difficulty_low <= difficulty) & (difficulty <= fit.difficulty_high)),
+                np.mean((fit.difficulty_low <= relative) & (relative <= fit.difficulty_high)),
                 np.mean((fit.discrimination_low <= slope) & (slope <= fit.discrimination_high)),
             ]
         )
     assert (np.mean(covered, axis=0) > 0.9).all()
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.0, 1.5), (-5.0, 1.5), (-3.0, 3.0), (-1.0, 0.5)])
+@pytest.mark.parametrize("n_rows", [500, 3_000])
+def test_intervals_cover_skills_and_difficulties_of_any_test_set(mean: float, spread: float, n_rows: int) -> None:
+    """Test sets that are half right, nearly all right, and with rows that differ much or little; 10 draws of five models."""
+    errors, of_row = [], []
+    for seed in range(10):
+        draw = np.random.default_rng(seed)
+        skill, difficulty = 0.5 * draw.normal(size=5), draw.normal(mean, spread, n_rows)
+        right = draw.random((5, n_rows)) < 1 / (1 + np.exp(difficulty - skill[:, None]))
+        fit = fit_item_response(right, fits_discrimination=False)
+        errors.append((fit.skill - (skill - skill.mean())) / fit.skill_error)
+        relative = difficulty - skill.mean()
+        of_row.append(np.mean((fit.difficulty_low <= relative) & (relative <= fit.difficulty_high)))
+    assert np.mean(np.abs(errors) <= 1.96) >= 0.88  # of 50: 0.95 and two standard errors
+    assert 0.4 < np.mean(np.square(errors)) < 1.6  # of skills whose sum is 0: four fifths
+    assert np.mean(of_row) > 0.85
 
 
 def test_few_models_do_not_tell_discriminations_apart() -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tunesmith.cli.main import main
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.errors import InputError
 from tunesmith.results import Metric, RunResult
 from tunesmith.workflows.items import measure_items
@@ -27,13 +28,16 @@ Save = Callable[..., str]
 def save(tmp_path: Path) -> Save:
     """A function that writes a finished run that is wrong on these rows, for each seed."""
 
-    def write(name: str, *wrong: range, labels: list[str] = LABELS) -> str:
+    def write(
+        name: str, *wrong: range, labels: list[str] = LABELS, split: str = "test", kind: str = SINGLE, start: int = 0
+    ) -> str:
         folder = tmp_path / name
         folder.mkdir()
-        data = {"labels": ["no", "yes"], "problem_type": "single_label_classification"}
-        metrics = (Metric("accuracy", "test", 0.5, None, None, N_ROWS),)
+        data = {"labels": ["no", "yes"], "problem_type": kind}
+        metrics = (Metric("accuracy", split, 0.5, None, None, N_ROWS),)
         RunResult("classification", metrics=metrics, data=data).save(folder / "result.json")
-        tables = [pa.table(columns(rows, seed, labels)) for seed, rows in enumerate(wrong)]
+        others = {"split": [split] * N_ROWS, "row_id": list(range(start, start + N_ROWS))}
+        tables = [pa.table(columns(rows, seed, labels) | others) for seed, rows in enumerate(wrong)]
         pq.write_table(tables[0], folder / "predictions.parquet")
         if len(tables) > 1:
             pq.write_table(pa.concat_tables(tables), folder / "predictions_of_seeds.parquet")
@@ -60,6 +64,7 @@ def test_the_command_line_writes_the_rows_the_hardest_first(
     assert main(["compare", *runs, "--items", str(tmp_path / "items.csv"), "--json"]) in (0, 3, 4)
     items = json.loads(capsys.readouterr().out)["items"]
     assert [Path(model["run"]).name for model in items["models"]] == ["good", "middle", "poor"]
+    assert [model["n_right"] for model in items["models"]] == [28, 22, 14]
     assert items["models"][0]["low"] < items["models"][0]["skill"] < items["models"][0]["high"]
     assert "3 models: too few for discriminations" in items["note"]
     with (tmp_path / "items.csv").open(encoding="utf-8", newline="") as file:
@@ -78,8 +83,17 @@ def test_the_command_line_writes_the_rows_the_hardest_first(
 
 def test_seeds_count_as_models_and_a_note_says_so(save: Save) -> None:
     items = measure_items([save("one", range(3), range(5)), save("two", range(9))])
-    assert len(items.models) == 3
+    assert [(Path(model["run"]).name, model["seed"]) for model in items.models] == [("one", 0), ("one", 1), ("two", 0)]
     assert "Seeds of one run count as models" in items.note
+    assert "Few answers are wrong (17 of 90): the intervals of the rows may be too narrow." in items.note
+    assert "Few answers are right" not in items.note
+
+
+def test_the_rows_of_another_split(save: Save) -> None:
+    runs = [save(f"run{i}", range(i), split="validation") for i in range(3)]
+    assert measure_items(runs).split == measure_items(runs, "validation").split == "validation"
+    with pytest.raises(InputError, match="it has no predictions for test"):
+        measure_items(runs, "test")
 
 
 def test_many_models_give_discriminations(save: Save) -> None:
@@ -96,6 +110,10 @@ def test_too_few_models_and_other_labels_are_refused(save: Save, tmp_path: Path,
         measure_items(runs)
     with pytest.raises(InputError, match="did not predict the same test rows with the same labels"):
         measure_items([*runs, save("c", range(1), labels=LABELS[::-1])])
+    with pytest.raises(InputError, match="did not predict the same test rows"):
+        measure_items([*runs, save("later rows", range(1), start=1)])
+    with pytest.raises(InputError, match="its rows do not have one class each"):
+        measure_items([*runs, save("several labels", range(1), kind=MULTI)])
     assert main(["compare", *runs, "--items", str(tmp_path / "items.csv")]) == 2
     assert not (tmp_path / "items.csv").exists()
     assert capsys.readouterr().out == ""

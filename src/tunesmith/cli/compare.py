@@ -87,7 +87,7 @@ def measured_items(args: argparse.Namespace, runs: Sequence[Path], json: dict[st
         f"[{number(row['difficulty_low'])}, {number(row['difficulty_high'])}], {row['n_right']} of {row['n_models']} right"
         for row in items.rows[:SHOWN]
     ]
-    heads = ["", f"skill of each model on {items.split}, in standard deviations, with its 95 % interval"]
+    heads = ["", f"skill of each model on {items.split}, in log-odds of a right answer above their mean, with its 95 % interval"]
     return [*heads, *table(models), f"hardest rows of {items.split}", *hardest, items.note, written("items", path, was_there)]
 
 

@@ -25,6 +25,8 @@ COLUMNS = (
     "discrimination", "discrimination_low", "discrimination_high", "text",
 )  # fmt: skip
 SHOWN = 5
+FEW_ANSWERS = 50
+"""Wrong or right answers of all models below which the spread of the difficulties is hardly known."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def measure_items(runs: Sequence[str | Path | Run], split: str | None = None) ->
     has_many = len(systems) >= MODELS_FOR_DISCRIMINATION
     response = fit_item_response(right, fits_discrimination=has_many)
     rows = item_rows(first, right, response, has_many)
-    return Items(name, tuple(model_rows(systems, right, response)), tuple(rows), limits(systems, has_many))
+    return Items(name, tuple(model_rows(systems, right, response)), tuple(rows), limits(systems, right))
 
 
 def require_same_rows(system: SavedSplit, first: SavedSplit) -> None:
@@ -115,15 +117,18 @@ def item_rows(first: SavedSplit, right: Array, response: ItemResponse, has_many:
     return rows
 
 
-def limits(systems: Sequence[SavedSplit], has_many: bool) -> str:
-    """Explains what the number and the kind of the models allow."""
+def limits(systems: Sequence[SavedSplit], right: Array) -> str:
+    """Explains what the number and the kind of the models and of their answers (M, N) allow."""
     n, n_runs = len(systems), len({system.run.folder for system in systems})
-    parts = []
-    if not has_many:
+    n_right, parts = int(right.sum()), []
+    if n < MODELS_FOR_DISCRIMINATION:
         parts.append(
             f"{plural(n, 'model')}: too few for discriminations (from {MODELS_FOR_DISCRIMINATION} on); difficulties rank rows as "
             "the number of right answers does, with wide intervals."
         )
+    for kind, count in (("wrong", right.size - n_right), ("right", n_right)):
+        if count < FEW_ANSWERS:
+            parts.append(f"Few answers are {kind} ({count} of {right.size:,}): the intervals of the rows may be too narrow.")
     if n_runs < n:
         parts.append(
             "Seeds of one run count as models of their own; they err on the same rows, so that intervals are too narrow."
