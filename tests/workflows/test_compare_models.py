@@ -15,6 +15,7 @@ from tunesmith.cli.main import main
 from tunesmith.errors import InputError
 from tunesmith.progress import silent
 from tunesmith.tasks.classification.other_model import AS_SAVED
+from tunesmith.tasks.test_looks import LOOKS, read_looks
 from tunesmith.workflows.compare import predictions_as_saved, saved_split
 from tunesmith.workflows.predicted_splits import predict_split_of
 
@@ -82,6 +83,22 @@ def test_a_file_gives_the_same_verdict_as_the_saved_rows(place: Path) -> None:
     (on_file,) = tunesmith.compare([place / "run", place / "other"], data=place / "test.jsonl", metric="accuracy")
     assert on_file.difference == pytest.approx(saved[0].difference)
     assert (on_file.low, on_file.high) == pytest.approx((saved[0].low, saved[0].high))
+
+
+def test_a_comparison_on_a_file_is_a_look_of_each_run_and_one_of_saved_rows_is_none(place: Path, tmp_path: Path, capsys) -> None:
+    runs = [shutil.copytree(place / "run", tmp_path / name) for name in ("a", "b")]
+    file = shutil.copy(place / "test.jsonl", tmp_path / "test.jsonl")
+    tunesmith.compare(runs)
+    assert not (tmp_path / LOOKS).exists()
+    assert main(["compare", *map(str, runs), str(place / "other"), "--data", str(file), "--metric", "accuracy"]) in (0, 3, 4)
+    first, second = read_looks(tmp_path / LOOKS)
+    assert (first.run, second.run, first.metric, first.test) == ("a", "b", "accuracy", second.test)
+    assert first.error > 0
+    output = capsys.readouterr()
+    assert "This test set has been looked at 2 times" in output.out + output.err
+    again = tunesmith.evaluate(runs[0], file)
+    assert again.metric("accuracy").value == first.value
+    assert again.data["test_looks"]["count"] == 3
 
 
 def test_what_cannot_be_compared_is_one_clear_error(place: Path, tiny_model: Path, tmp_path: Path) -> None:

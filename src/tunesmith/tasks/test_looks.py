@@ -72,6 +72,13 @@ def with_look(result: RunResult, data: object, *models: object) -> RunResult:
     return with_record(result, look_at(result, main_split(result), key, folder)) if folder is not None and key else result
 
 
+def count_compared(metric: Metric, data: object, model: object) -> dict[str, Any] | None:
+    """Counts the value of one compared model on a file or a table in memory; None if it is not counted, as in ``with_look``."""
+    folder = run_path(model)
+    key = "" if folder is None or metric.value is None else hash_given(data)
+    return count_look(metric, key, folder.name, folder.absolute().parent) if folder is not None and key else None
+
+
 def with_record(result: RunResult, looks: Mapping[str, Any] | None) -> RunResult:
     """Returns the result with the number of looks in ``data.test_looks``; the same result without one."""
     return result if looks is None else replace(result, data={**result.data, "test_looks": looks})

@@ -22,8 +22,8 @@ from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, fr
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.metrics.verdict import holm
-from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
-from tunesmith.progress import Listener, silent
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, metrics_of_outputs, whole_verdicts
+from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.metric_names import (
     BINARY_METRICS,
     DEFAULT_LABEL_METRIC,
@@ -36,12 +36,13 @@ from tunesmith.recipe.metric_names import (
 )
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 from tunesmith.report.saved_run import load, read_predictions
-from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison, part
+from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison, part
 from tunesmith.results import TEXT_CHARACTERS, RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
 from tunesmith.tasks.classification.own_metrics import measured_rows, parameters_of
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
+from tunesmith.tasks.test_looks import count_compared
 from tunesmith.workflows.predict import columns_section
 from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_of, predict_table
 
@@ -96,7 +97,7 @@ def compare(
         runs: runs, their folders or other models as for ``predict``, in a list or one after the other.
         metric: default: the first run's main metric.
         split: default: the split that the first run is evaluated on: test, else a search, else validation.
-        data: labelled rows, which the model of every run predicts as well, by its best seed.
+        data: labelled rows, which the model of every run predicts as well, by its best seed; counted as a look of each run.
         columns: of ``data``, by their role.
         labels, tokenizer: as for ``predict``, of the models that are no runs.
 
@@ -118,7 +119,10 @@ def compare(
         first, *rest = splits_of_data(given, data, columns_section(columns), settings, listener)
     else:
         first, *rest = splits_of_runs(given, split, settings, listener)
-    return list(holm([compare_runs(first, other, metric) for other in rest]))
+    verdicts = list(holm([compare_runs(first, other, metric) for other in rest]))
+    if data is not None:
+        count_looks(verdicts[0].metric, [first, *rest], data, listener)
+    return verdicts
 
 
 def splits_of_runs(
@@ -153,6 +157,20 @@ def splits_of_data(
         done = predict_table(model, table, columns, own, listener)
         splits.append([predictions_as_saved(done, folder_of(model), "test")])
     return splits
+
+
+def count_looks(metric: str, systems: Sequence[Sequence[SavedSplit]], data: object, listener: Listener) -> None:
+    """Counts each run's value among the looks at the rows of ``data``, and notes how many there were."""
+    records = {}
+    for split in {seeds[0].run.folder: seeds[0] for seeds in systems}.values():
+        outputs = outputs_for(split, split, metric, systems[0][0].labels)
+        of_split = SplitMetrics(split.split, (metric,), clusters=clusters_of(split, ()))
+        (value,) = metrics_of_outputs([outputs], of_split, Resampling())
+        record = count_compared(value, data, split.run.folder) or {}
+        records[record.get("file")] = record
+    for record in records.values():
+        for words in looks_words(record):
+            listener(Event("note", words))
 
 
 def predictions_as_saved(predicted: PredictedSplit, name: Path, split: str) -> SavedSplit:
