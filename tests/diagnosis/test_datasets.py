@@ -101,7 +101,8 @@ def test_a_word_that_decides_in_one_data_set_alone_is_named(place: Path, tiny_mo
     assert named[0]["second_share"] in (0.0, 1.0)
     (finding,) = [finding for finding in record["findings"] if finding["name"] == "criteria_plain_coffee"]
     assert "coffee" in finding["summary"]
-    assert "coffee" in (place / "runs/plain-coffee-diagnosis/report.html").read_text(encoding="utf-8")
+    page = (place / "runs/plain-coffee-diagnosis/report.html").read_text(encoding="utf-8")
+    assert ">with &quot;coffee&quot;</td>" in page
 
 
 @pytest.mark.slow
@@ -140,7 +141,7 @@ def test_data_sets_of_other_labels_are_measured_each_by_itself(place: Path, tiny
     assert diagnosed(tiny_model, "a.csv", "noise.csv", "pairs.csv", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["labels"], result["matrix"], result["opposite"]) == ([], [], None)
-    assert result["notes"][0].startswith("Each data set was measured by itself: pairs.csv has pairs of texts, ")
+    assert result["notes"][0].startswith("Each data set was measured by itself: pairs has pairs of texts, ")
     table = {row["data"]: row for row in result["difficulty"]}
     assert list(table)[-1] == "a"  # the hardest first
     assert table["a"]["v_information_bits"] > 0.3 > 0.1 > table["noise"]["v_information_bits"]

@@ -160,15 +160,14 @@ def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
 
 def criteria_lines(done: DatasetsDiagnosis, name: str) -> list[str]:
     """Formats the rules of a finding about label criteria, one a line, and how well they predict held-out texts."""
-    from tunesmith.diagnosis.criteria import agreement_words, choice_words, rule_words
+    from tunesmith.diagnosis.criteria import agreement_words, choice_words, rule_lines
 
     result = next((item for item in done.criteria if name == f"criteria_{item.first}_{item.second}"), None)
     if result is None:
         return []
     names = result.first, result.second
     lines = [f"label criteria of {names[0]} and {names[1]}: {agreement_words(result)}"]
-    lines += [f"  {rule_words(rule, names)}" for rule in result.rules]
-    lines += [f"  also {rule_words(rule, names)}" for rule in result.tendencies]
+    lines += [f"  {line}" for line in rule_lines(result)]
     return lines if result.chosen is None else [*lines, f"  {choice_words(result.chosen, names)}"]
 
 

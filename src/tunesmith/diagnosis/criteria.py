@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, 
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, public_start
 from tunesmith.evaluation.baselines.frozen import Embedded
+from tunesmith.report.data_sets import CriteriaPart
 from tunesmith.results import Finding
 
 if TYPE_CHECKING:
@@ -148,13 +150,29 @@ def criteria_finding(explained: Criteria | None, names: tuple[str, str]) -> Find
     name = f"criteria_{names[0]}_{names[1]}"
     if explained is None:
         return Finding(name, "", skipped=f"fewer than {MIN_PAIRS} pairs of similar texts")
-    shown = [*explained.rules, *explained.tendencies]
+    shown = rule_lines(explained)
     choice = "" if explained.chosen is None else f" {choice_words(explained.chosen, names)}"
     if not shown:
         return Finding(name, f"{agreement_words(explained)}{choice}")
-    summary = f"{agreement_words(explained)} {'; '.join(rule_words(rule, names) for rule in shown)}.{choice}"
+    summary = f"{agreement_words(explained)} {'; '.join(shown)}.{choice}"
     remedy = "Read the texts of each rule before you join the data sets: their labels do not mean the same there."
     return Finding(name, summary, remedy=remedy)
+
+
+def criteria_part(explained: Criteria) -> CriteriaPart:
+    """Prepares the criteria of two data sets for the page."""
+    names = explained.first, explained.second
+    choice = "" if explained.chosen is None else choice_words(explained.chosen, names)
+    rules, tendencies = (list(map(asdict, part)) for part in (explained.rules, explained.tendencies))
+    return CriteriaPart(*names, agreement_words(explained), rules, tendencies, choice)
+
+
+def rule_lines(explained: Criteria) -> list[str]:
+    """Formats the rules in their order, then the conditions that are none."""
+    names = explained.first, explained.second
+    return [rule_words(rule, names) for rule in explained.rules] + [
+        f"also {rule_words(rule, names)}" for rule in explained.tendencies
+    ]
 
 
 def agreement_words(explained: Criteria) -> str:

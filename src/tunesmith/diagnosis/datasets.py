@@ -15,6 +15,7 @@ from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.criteria import Criteria
 from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty_finding, hardest_first
 from tunesmith.diagnosis.checks.transfer import Transfer
+from tunesmith.diagnosis.criteria import criteria_part
 from tunesmith.diagnosis.difficulty import MeasuredSet, measure_sets
 from tunesmith.diagnosis.input_ablation import plain_cell
 from tunesmith.diagnosis.label_comparison import OPPOSITE, ORACLE, DatasetComparison, compare_labels
@@ -261,7 +262,7 @@ def write_outcome(outcome: DatasetsDiagnosis, folder: Path) -> None:
     write_csv(
         folder / DIFFICULTY, list(record["difficulty"][0]), (list(map(plain_cell, row.values())) for row in record["difficulty"])
     )
-    write_page(record, folder / REPORT)
+    write_page(record, [criteria_part(result) for result in outcome.criteria], folder / REPORT)
     write_record(folder / DIAGNOSIS_FILE, record)
 
 

@@ -302,7 +302,7 @@ def require_measurable(names: Sequence[str], data: Sequence[LabelledData]) -> No
 
 def why_not_compared(names: Sequence[str], data: Sequence[LabelledData]) -> Problem | None:
     """Returns why the labels of the data sets cannot be compared; None if they can."""
-    return shape_problem(data) or (too_few_labels(names, data) if len(common_labels(data)) < MIN_LABELS else None)
+    return shape_problem(names, data) or (too_few_labels(names, data) if len(common_labels(data)) < MIN_LABELS else None)
 
 
 def common_labels(data: Sequence[LabelledData]) -> tuple[str, ...]:
@@ -320,9 +320,10 @@ def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> 
     return SharedData(labels, tuple(select_labels(x, labels) for x in data), tuple(left_out))
 
 
-def shape_problem(data: Sequence[LabelledData]) -> Problem | None:
+def shape_problem(names: Sequence[str], data: Sequence[LabelledData]) -> Problem | None:
     """Returns the problem of data sets with pairs of texts beside others with single ones."""
-    pairs, single = ([x.train.source for x in data if (x.train.pairs is None) == is_single] for is_single in (False, True))
+    has_pairs = [part.train.pairs is not None for part in data]
+    pairs, single = ([name for name, has in zip(names, has_pairs, strict=True) if has is of_pairs] for of_pairs in (True, False))
     if not pairs or not single:
         return None
     verb = "has" if len(pairs) == 1 else "have"

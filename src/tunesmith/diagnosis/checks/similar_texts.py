@@ -10,12 +10,12 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.diagnosis.checks.shortcuts import lower_words
+from tunesmith.report.data_sets import EVERY
 
 MIN_ROWS = 8
 """Fewest fitted rows of each data set in which a condition must hold."""
 MOST_WORDS = 2_000
 """Words that are tested: the most frequent ones."""
-EVERY = "every text"
 
 
 @dataclass(frozen=True)
