@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, one_line, plural
 from tunesmith.data.personal import masked
-from tunesmith.diagnosis.checks.criteria import MIN_PAIRS, Chosen, Criteria, LabelCriterion, explain_criteria
+from tunesmith.diagnosis.checks.criteria import MIN_UNITS, Chosen, Criteria, LabelCriterion, explain_criteria
 from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, public_start
@@ -74,7 +74,7 @@ def explain_two(
     sample = [part[draw.permutation(len(part))[:SAMPLED]] for part in units]
     positions = match_texts(*units, floor=float(np.quantile(sample[0] @ sample[1].T, SIMILAR)))
     matched = [rows[at] for rows, at in zip(chosen, positions, strict=True)]
-    if len(matched[0]) < MIN_PAIRS:
+    if len(matched[0]) < MIN_UNITS:
         return None
     parts = [pool.sets[i].take(rows.tolist(), "all") for i, rows in zip(sets, matched, strict=True)]
     texts = [[f"{text} {pair}" for text, pair in zip(part.texts, part.pairs or [""] * len(part), strict=True)] for part in parts]
@@ -149,7 +149,7 @@ def criteria_finding(explained: Criteria | None, names: tuple[str, str]) -> Find
     """Describes the rules of two data sets and how well they predict held-out texts."""
     name = f"criteria_{names[0]}_{names[1]}"
     if explained is None:
-        return Finding(name, "", skipped=f"fewer than {MIN_PAIRS} pairs of similar texts")
+        return Finding(name, "", skipped=f"fewer than {MIN_UNITS} independent pairs of similar texts")
     shown = rule_lines(explained)
     choice = "" if explained.chosen is None else f" {choice_words(explained.chosen, names)}"
     if not shown:

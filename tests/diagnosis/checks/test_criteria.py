@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from tunesmith.diagnosis.checks import criteria
 from tunesmith.diagnosis.checks.criteria import Criteria, explain_criteria
 from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
 
@@ -63,9 +64,46 @@ def test_a_chosen_condition_is_measured_on_texts_that_the_choice_was_not_shown()
     assert found is not None
     assert found.chosen is not None
     assert len(shown[0]) + found.n_held_out == 900
+    held_out = np.delete(first[:, conditions.index('the text contains "word2"')], shown[0])
+    assert found.chosen.rule.n_first == held_out.sum()
     assert (found.chosen.rule.first_label, found.chosen.rule.second_label) == ("marked", "plain")
     assert 0 < found.chosen.gain < found.gain  # the list has the other word, too
     assert found.chosen.n_candidates >= 2
+
+
+def test_a_word_that_changes_no_label_is_a_tendency_and_no_rule() -> None:
+    """In one data set texts with a word are marked in 40 instead of 10 of 100 cases: still plain, most of them."""
+    draw = np.random.default_rng(1)
+    texts = random_texts(2_000, draw), random_texts(2_000, draw)
+    first, second, conditions = describe_texts(*texts)
+    has_word = np.array(["word2" in text.split() for text in texts[0]])
+    given = (draw.random(2_000) < np.where(has_word, 0.4, 0.1)).astype(int), (draw.random(2_000) < 0.1).astype(int)
+    pairs = SimilarTexts(Side(given[0], first), Side(given[1], second), conditions)
+    found = explain_criteria(("a", "b"), pairs, ("plain", "marked"), np.arange(2_000), 0)
+    assert found is not None
+    assert 'the text contains "word2"' in [rule.condition for rule in found.tendencies]
+    assert 'the text contains "word2"' not in [rule.condition for rule in found.rules]
+
+
+def test_rules_that_no_held_out_text_confirms_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_chance(*_given: object) -> tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int, int]]]:
+        return [(1, 1, 1, 0), (0, -1, 0, 0)], [(2, 1, 1, 0)]
+
+    monkeypatch.setattr(criteria, "decision_list", by_chance)
+    found = explained(300, 0, ("word1",), ("word1",))
+    assert (found.rules, found.tendencies) == ((), ())
+
+
+def test_pairs_of_one_unit_are_in_one_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    units, seen, whole = np.arange(300) // 3, list[np.ndarray](), criteria.decision_list
+    monkeypatch.setattr(criteria, "decision_list", lambda fitted, *others: seen.append(fitted.units) or whole(fitted, *others))
+    draw = np.random.default_rng(0)
+    first, second, conditions = describe_texts(random_texts(300, draw), random_texts(300, draw))
+    pairs = SimilarTexts(Side(draw.integers(0, 2, 300), first), Side(draw.integers(0, 2, 300), second), conditions)
+    found = explain_criteria(("a", "b"), pairs, ("x", "y"), units)
+    assert found is not None
+    assert (np.bincount(seen[0], minlength=100) % 3 == 0).all()
+    assert found.n_held_out == 150
 
 
 def test_other_shares_of_the_classes_are_the_last_rule_alone() -> None:
@@ -92,6 +130,21 @@ def test_equal_data_sets_have_no_rules(n: int, noise: float) -> None:
     assert n_named <= 60 * 0.05 + 3 * (60 * 0.05 * 0.95) ** 0.5
 
 
+def test_data_sets_of_variants_have_no_rules() -> None:
+    """Ten variants of each text share its label, which is independent of its words: 60 independent texts, not 600."""
+    n_named = 0
+    for seed in range(40):
+        draw, units = np.random.default_rng(seed), np.arange(600) // 10
+        texts = [[" ".join(draw.permutation(random_texts(1, draw)[0].split())) for _ in range(60)] for _ in range(2)]
+        first, second, conditions = describe_texts(*([side[i] for i in units] for side in texts))
+        given = [draw.integers(0, 2, 60)[units] for _ in texts]
+        pairs = SimilarTexts(Side(given[0], first), Side(given[1], second), conditions)
+        found = explain_criteria(("a", "b"), pairs, ("plain", "marked"), units, seed)
+        assert found is not None
+        n_named += bool(found.rules or found.tendencies)
+    assert n_named <= 40 * 0.05 + 3 * (40 * 0.05 * 0.95) ** 0.5
+
+
 def test_several_classes_and_values_of_columns() -> None:
     draw = np.random.default_rng(5)
     texts = random_texts(900, draw), random_texts(900, draw)
@@ -111,6 +164,10 @@ def test_too_few_pairs_have_no_explanation() -> None:
     first, second, conditions = describe_texts(["a b"] * 10, ["a c"] * 10)
     pairs = SimilarTexts(Side(np.zeros(10, int), first), Side(np.ones(10, int), second), conditions)
     assert explain_criteria(("a", "b"), pairs, ("x", "y"), np.arange(10)) is None
+    first, second, conditions = describe_texts(["a b"] * 100, ["a c"] * 100)
+    pairs = SimilarTexts(Side(np.zeros(100, int), first), Side(np.ones(100, int), second), conditions)
+    assert explain_criteria(("a", "b"), pairs, ("x", "y"), np.arange(100) // 5) is None  # 20 units
+    assert explain_criteria(("a", "b"), pairs, ("x", "y"), np.arange(100) // 2) is not None
 
 
 def test_texts_are_matched_one_to_one_with_the_most_similar() -> None:

@@ -2,8 +2,9 @@
 
 Its evidence are similar texts, matched one to one, so that both sides have texts of one kind. A condition may become a rule only
 if swapping the two rows of random pairs seldom gives as large a difference for any condition (the largest statistic over all:
-Westfall and Young 1993, "Resampling-Based Multiple Testing"). So two random halves of one data set have no rules in at least 95
-of 100 cases. The list (Rivest 1987, "Learning Decision Lists") is fitted to one half of the pairs and evaluated on the other.
+Westfall and Young 1993, "Resampling-Based Multiple Testing"). Pairs that share near-duplicates are one unit and swapped together.
+So two random halves of one data set have no rules in at least 95 of 100 cases. The list (Rivest 1987, "Learning Decision Lists")
+is fitted to one half of the pairs and evaluated on the other.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from tunesmith.diagnosis.checks.pvi import difference_interval, mean_interval
 from tunesmith.diagnosis.checks.similar_texts import MIN_ROWS, Side, SimilarTexts
 
 MOST_RULES = 7
-MIN_PAIRS = 40
-"""Fewest pairs of similar texts, fitted and held out together."""
+MIN_UNITS = 40
+"""Fewest independent units of pairs of similar texts, fitted and held out together."""
 MOST_CANDIDATES = 10
 """Conditions that a language model may choose from: the rules, then the clearest others."""
 SWAPS = 1_000
@@ -134,20 +135,20 @@ def explain_criteria(
     seed: int = 0,
     choose: Choose | None = None,
 ) -> Criteria | None:
-    """Fits a decision list to one half of the pairs and evaluates it on the other; None for fewer than ``MIN_PAIRS`` pairs.
+    """Fits a decision list to one half of the pairs and evaluates it on the other; None for fewer than ``MIN_UNITS`` units.
 
     Args:
         labels: names of the classes.
-        units: the unit of each pair (P): its pairs stay in one half, and count as one in intervals.
+        units: the unit of each pair (P), from 0 on: its pairs stay in one half, are swapped together and count as one.
         seed: of the halves and the swaps.
         choose: chooses one of the conditions that pass the test; it is not shown the held-out half.
     """
-    if len(texts) < MIN_PAIRS:
+    if len(np.unique(units)) < MIN_UNITS:
         return None
     draw = np.random.default_rng(seed)
     is_fitted = draw.permutation(np.arange(int(units.max()) + 1) % 2 == 0)[units]
-    fitted, held = texts.take(is_fitted), HeldOut(texts.take(~is_fitted), units[~is_fitted])
-    lines, tendencies = decision_list(fitted, len(labels), draw)
+    fitted, held = texts.take(is_fitted), LinkedTexts(texts.take(~is_fitted), units[~is_fitted])
+    lines, tendencies = decision_list(LinkedTexts(fitted, units[is_fitted]), len(labels), draw)
     common = most_frequent(fitted.first.given), most_frequent(fitted.second.given)
     figures, named = measured_list(lines, held, common), tuple(rules(lines, held.texts, labels, held.units))
     is_tested = len(lines) > 1 or lines[0][1] >= 0
@@ -172,14 +173,14 @@ def explain_criteria(
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Pairs that were not fitted to, with the unit of each."""
+class LinkedTexts:
+    """Pairs of similar texts with the unit of each (P)."""
 
     texts: SimilarTexts
     units: Array
 
 
-def measured_list(lines: Sequence[Line], held: HeldOut, common: tuple[int, int]) -> Figures:
+def measured_list(lines: Sequence[Line], held: LinkedTexts, common: tuple[int, int]) -> Figures:
     """Returns the share of held-out texts whose label a list predicts, and its gain over one label for each data set."""
     sides = (held.texts.first, held.texts.second)
     share = np.mean([predict(lines, side, i) == side.given for i, side in enumerate(sides)], axis=0)  # of each pair
@@ -197,12 +198,12 @@ def measured_list(lines: Sequence[Line], held: HeldOut, common: tuple[int, int])
     )
 
 
-def decision_list(texts: SimilarTexts, n_classes: int, draw: np.random.Generator) -> tuple[list[Line], list[Line]]:
+def decision_list(fitted: LinkedTexts, n_classes: int, draw: np.random.Generator) -> tuple[list[Line], list[Line]]:
     """Returns the lines of the list, the last for every text, and the conditions with a difference that are no line.
 
     Greedy: each line is the condition that predicts most texts better than the last line does.
     """
-    found = differences(texts, n_classes, draw)
+    texts, found = fitted.texts, differences(fitted, n_classes, draw)
     left = np.ones((2, len(texts)), dtype=bool)
     everywhere = next((d.label for d in found if d.feature == 0), -1)
     default = (0, everywhere, *predicted_labels(texts, 0, left))
@@ -250,16 +251,18 @@ def n_right(texts: SimilarTexts, line: Line, left: Array) -> int:
     return int((held_in(texts, line[0]) & left & (given == np.array(line[2:])[:, None])).sum())
 
 
-def differences(texts: SimilarTexts, n_classes: int, draw: np.random.Generator) -> list[Difference]:
+def differences(fitted: LinkedTexts, n_classes: int, draw: np.random.Generator) -> list[Difference]:
     """Returns the conditions whose difference between the data sets is larger than swaps of pairs give, the clearest first.
 
     The statistic of a condition and a label is the difference of its shares in the two data sets, minus that of the texts without
     the condition, divided by its standard error; for every text the difference itself.
     """
+    texts, units = fitted.texts, fitted.units
     first, second = texts.first.features.astype(np.float32), texts.second.features.astype(np.float32)
     often = np.flatnonzero((first.sum(axis=0) >= MIN_ROWS) & (second.sum(axis=0) >= MIN_ROWS))
     first, second = first[:, often], second[:, often]
-    swaps = np.concatenate([np.zeros((1, len(texts))), draw.integers(0, 2, size=(SWAPS, len(texts)))]).astype(np.float32)
+    of_units = draw.integers(0, 2, size=(SWAPS, int(units.max()) + 1))
+    swaps = np.concatenate([np.zeros((1, len(texts))), of_units[:, units]]).astype(np.float32)
     n = first.sum(axis=0) + swaps @ (second - first)
     n_both = first.sum(axis=0) + second.sum(axis=0)
     values = []
