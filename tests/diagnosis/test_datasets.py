@@ -121,6 +121,11 @@ def test_a_language_model_chooses_one_of_the_conditions(place: Path, tiny_model:
     assert chosen["rule"]["condition"].startswith("the text ")
     assert chosen["n_candidates"] >= 2
     assert chosen["low"] <= chosen["agreement"] <= chosen["high"]
+    assert not any("was not asked" in note for note in record["notes"])
+    write(place / "again.csv", rows(900, 24))
+    assert diagnosed(tiny_model, "plain.csv", "again.csv", "--explain", str(shared / "models/stories3M")) == 0
+    note = "plain and again: the language model was not asked, since fewer than two conditions passed the test."
+    assert note in "".join(capsys.readouterr())
     assert main(["diagnose", "plain.csv", "--explain", "x"]) == 2
     assert "and there is one" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +173,8 @@ def diagnose_recipes(
     comparison = None if read.shared is None else compare_labels(read.shared, measured, recipes[0], answers, clock, generator)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     outcome = make_outcome(place.final, read, measured, comparison, dict(clock.seconds))
+    if explainer is not None:
+        outcome = replace(outcome, notes=(*outcome.notes, *notes_on_choices(outcome.criteria)))
     given, resolved = yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes))
     with fill(place, given, resolved, resumable=False):
         if comparison is not None:
@@ -244,6 +246,14 @@ def load_generator(explainer: str, clock: Clock) -> TextGenerator:
         from tunesmith.generation.generator import load_text_generator
 
         return load_text_generator(explainer)
+
+
+def notes_on_choices(criteria: Sequence[Criteria]) -> Iterator[str]:
+    """Notes for which data sets the language model had nothing to choose from."""
+    for result in criteria:
+        if result.chosen is None:
+            why = "since fewer than two conditions passed the test"
+            yield f"{result.first} and {result.second}: the language model was not asked, {why}."
 
 
 def ask_oracle(oracle: object, shared: SharedData, clock: Clock) -> list[OracleAnswers]:
