@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tunesmith.diagnosis.checks.criteria import Chosen, Criteria, Rule
-from tunesmith.diagnosis.checks.similar_texts import EVERY
+from tunesmith.diagnosis.checks.criteria import Chosen, Criteria, LabelCriterion
 from tunesmith.diagnosis.criteria import agreement_words, choice_words, criteria_finding, linked_pairs, rule_words
+from tunesmith.report.data_sets import EVERY
 
-FIGURES = {
+FIGURES: dict[str, Any] = {
     "agreement": 0.6,
     "low": 0.55,
     "high": 0.65,
@@ -20,7 +21,7 @@ FIGURES = {
     "gain_low": 0.05,
     "gain_high": 0.15,
 }
-LAST = Rule(EVERY, "x", "y", "x", 50, 50, 0.75, 0.25, 0.3, 0.7)
+LAST = LabelCriterion(EVERY, "x", "y", "x", 50, 50, 0.75, 0.25, 0.3, 0.7)
 FIRST = replace(LAST, condition='the text contains "word"', first_label="y")
 FOUND = Criteria("a", "b", n_pairs=200, n_held_out=100, rules=(FIRST, LAST), tendencies=(), **FIGURES)
 

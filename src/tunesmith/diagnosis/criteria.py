@@ -14,11 +14,11 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, one_line, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.checks.criteria import MIN_UNITS, Chosen, Criteria, Figures, LabelCriterion, explain_criteria
-from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
+from tunesmith.diagnosis.checks.similar_texts import Side, SimilarTexts, describe_texts, match_texts
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, public_start
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.report.data_sets import CriteriaPart
+from tunesmith.report.data_sets import EVERY, CriteriaPart
 from tunesmith.results import Finding
 
 if TYPE_CHECKING:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tunesmith.diagnosis.checks import criteria
 from tunesmith.diagnosis.checks.criteria import Criteria, explain_criteria
-from tunesmith.diagnosis.checks.similar_texts import EVERY, Side, SimilarTexts, describe_texts, match_texts
+from tunesmith.diagnosis.checks.similar_texts import Side, SimilarTexts, describe_texts, match_texts
+from tunesmith.report.data_sets import EVERY
 
 WORDS = [f"word{i}" for i in range(30)]
 
@@ -112,7 +114,12 @@ def test_rules_that_no_held_out_text_confirms_are_not_shown(monkeypatch: pytest.
 
 def test_pairs_of_one_unit_are_in_one_half(monkeypatch: pytest.MonkeyPatch) -> None:
     units, seen, whole = np.arange(300) // 3, list[np.ndarray](), criteria.decision_list
-    monkeypatch.setattr(criteria, "decision_list", lambda fitted, *others: seen.append(fitted.units) or whole(fitted, *others))
+
+    def spied(fitted: criteria.LinkedTexts, *others: Any) -> Any:
+        seen.append(fitted.units)
+        return whole(fitted, *others)
+
+    monkeypatch.setattr(criteria, "decision_list", spied)
     draw = np.random.default_rng(0)
     first, second, conditions = describe_texts(random_texts(300, draw), random_texts(300, draw))
     pairs = SimilarTexts(Side(draw.integers(0, 2, 300), first), Side(draw.integers(0, 2, 300), second), conditions)
@@ -152,7 +159,7 @@ def test_data_sets_of_variants_have_no_rules() -> None:
     for seed in range(40):
         draw, units = np.random.default_rng(seed), np.arange(600) // 10
         texts = [[" ".join(draw.permutation(random_texts(1, draw)[0].split())) for _ in range(60)] for _ in range(2)]
-        first, second, conditions = describe_texts(*([side[i] for i in units] for side in texts))
+        first, second, conditions = describe_texts([texts[0][i] for i in units], [texts[1][i] for i in units])
         given = [draw.integers(0, 2, 60)[units] for _ in texts]
         pairs = SimilarTexts(Side(given[0], first), Side(given[1], second), conditions)
         found = explain_criteria(("a", "b"), pairs, ("plain", "marked"), units, seed)
