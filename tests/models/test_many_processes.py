@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +48,19 @@ def die_at_three(job: int) -> int:
 def sleep_after_the_first(job: int) -> int:
     time.sleep(600 * job)
     return os.getpid()
+
+
+def stop_at_one(job: int) -> int:
+    if job == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def session(_job: int) -> tuple[int, int]:
+    sys.stdout.write("printed in a process\n")
+    sys.stdout.flush()
+    return os.getpid(), os.getsid(0)
 
 
 def refuse(job: int) -> int:
@@ -91,7 +106,9 @@ def test_each_process_has_a_gpu_and_a_share_of_the_cores_and_its_files_are_remov
 def test_a_process_that_is_killed_is_one_error_that_names_it_and_ends_the_others() -> None:
     pids = set()
     with (
-        pytest.raises(TunesmithError, match=r"process [12] of 2 \(pid \d+\) ended before its work was done: .* SIGKILL"),
+        pytest.raises(
+            TunesmithError, match=r"process [12] of 2 \(pid \d+\) ended before its work was done: .* SIGKILL, as the system does"
+        ),
         in_processes(2, partial(prepared, die_at_three)) as outputs_of,
     ):
         pids.update(pid for _, pid in outputs_of(range(20)))
@@ -114,6 +131,50 @@ def test_an_interruption_ends_processes_at_work_within_seconds() -> None:
         interrupted()
     assert time.perf_counter() - started < 2 * many_processes.GRACE_SECONDS + 2
     assert not any(map(is_running, pids))
+
+
+def test_a_process_that_does_not_end_by_itself_is_killed() -> None:
+    with in_processes(2, partial(prepared, stop_at_one)) as outputs_of:
+        _, pid = next(outputs_of([0, 1]))
+        deadline, stopped = time.perf_counter() + 20, set[int]()
+        while not stopped and time.perf_counter() < deadline:
+            stopped = {int(path.name) for path in Path("/proc").glob("[0-9]*") if is_stopped_child(path)}
+        (other,) = stopped
+    assert not is_running(pid)
+    assert not is_running(other)
+
+
+def is_stopped_child(process: Path) -> bool:
+    """Whether a folder of /proc is that of a stopped process of this one."""
+    try:
+        state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return False
+    return (state, int(parent)) == ("T", os.getpid())
+
+
+def test_processes_end_when_the_command_is_killed() -> None:
+    code = (
+        "from functools import partial; from tests.models.test_many_processes import *\n"
+        "with in_processes(2, partial(prepared, sleep_after_the_first)) as outputs_of:\n"
+        "    for _, pid in outputs_of([0, 0, 1, 1]): print(pid, flush=True)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    pids = [int(command.stdout.readline()) for _ in range(2)]
+    command.kill()
+    command.wait()
+    deadline = time.perf_counter() + 10
+    while any(map(is_running, pids)) and time.perf_counter() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_running, pids))
+
+
+def test_processes_have_their_own_session_and_print_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with in_processes(2, partial(prepared, session)) as outputs_of:
+        assert all(pid == own for _, (pid, own) in outputs_of(range(2)))
+    out, err = capfd.readouterr()
+    assert (out, err.count("printed in a process")) == ("", 2)
 
 
 def test_errors_keep_their_class_their_problems_and_the_traceback() -> None:
