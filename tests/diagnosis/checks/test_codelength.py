@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,15 @@ def test_the_mean_and_the_range_are_over_the_orders_and_follow_from_the_seed() -
     assert len(codes[0].bits_of_order) == ORDERS
     low, high = codes[0].ends
     assert low < codes[0].bits_per_label < high
+
+
+def test_labels_of_one_class_cost_what_the_class_frequencies_give() -> None:
+    """By hand: one bit for each label of the first block, then -log2 of Krichevsky and Trofimov's estimate before a block."""
+    code = online_code(noisy(1.0, 0), np.zeros(100, dtype=np.int64), 2, np.arange(100))
+    ends = block_ends(np.arange(100))
+    later = [-(stop - start) * np.log2((start + 0.5) / (start + 1)) for start, stop in itertools.pairwise(ends)]
+    assert code.bits == pytest.approx(ends[0] + sum(later))
+    assert online_code(noisy(1.0, 0), np.arange(12) % 4, 4, np.zeros(12, dtype=int)).bits == pytest.approx(24)  # a single block
 
 
 def test_a_class_that_was_not_seen_costs_a_finite_number_of_bits() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,9 @@ from tunesmith.diagnosis.checks.difficulty import Difficulty, difficulty, hardes
 from tunesmith.diagnosis.checks.pvi import evidence_information, tempered
 
 
-def measured(labels: np.ndarray, probs: np.ndarray, name: str = "a") -> Difficulty:
+def measured(labels: np.ndarray, probs: np.ndarray, name: str = "a", groups: list[str] | None = None) -> Difficulty:
     data = evidence(labels.tolist(), n_classes=probs.shape[1], pred_probs=probs)
+    data = data if groups is None else replace(data, rows=replace(data.rows, groups=groups))
     code = Codelength((100.0, 110.0), len(labels), probs.shape[1])
     return difficulty(name, data, evidence_information(data, probs), code)
 
@@ -43,6 +46,34 @@ def test_the_hardest_is_first_by_the_share_and_not_by_bits() -> None:
     hard, easy = measured(two, of_two, "two"), measured(four, of_four, "four")
     assert hard.share < easy.share
     assert [row.data for row in hardest_first([easy, hard])] == ["two", "four"]
+
+
+def test_a_model_that_knows_everything_gives_the_whole_entropy_and_its_share_is_certain() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    row = measured(labels, np.eye(3)[labels] * (1 - 3e-12) + 1e-12)
+    assert row.n_classes == 2  # of three that the file may have
+    assert (row.share, row.share_low, row.share_high) == pytest.approx((1, 1, 1), abs=1e-6)
+    assert row.low < row.v_information_bits - 0.05 < row.high - 0.1
+
+
+def test_rows_of_one_group_count_as_one() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.repeat(draw.integers(0, 2, 40), 10)
+    p = np.repeat(draw.uniform(0.3, 0.7, 40), 10)
+    single, grouped = (
+        measured(labels, np.stack([1 - p, p], axis=1), groups=groups) for groups in (None, [str(i // 10) for i in range(400)])
+    )
+    assert single.v_information_bits == grouped.v_information_bits
+    assert 2 < (grouped.high - grouped.low) / (single.high - single.low) < 4.5  # the root of 10
+
+
+def test_a_data_set_of_one_class_is_the_hardest() -> None:
+    easy, hard = (
+        measured(np.array([0, 1] * 20), np.tile([0.5, 0.5], (40, 1)), "easy"),
+        measured(np.zeros(9, int), np.ones((9, 1)), "one"),
+    )
+    assert np.isnan(hard.share)
+    assert [row.data for row in hardest_first([easy, hard])] == ["one", "easy"]
 
 
 @pytest.mark.parametrize("n", [60, 400])
