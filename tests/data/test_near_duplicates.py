@@ -161,3 +161,19 @@ def test_what_was_searched_is_not_computed_again(monkeypatch: pytest.MonkeyPatch
     assert counts[1] == len(searched.overlaps) > 0
     near_duplicates(texts[::-1][:50], searched=searched)
     assert (len(hashed), len(compared)) == counts
+
+
+PREMISE = "two young children in blue jerseys are standing on wooden steps in a bathroom and washing their hands"
+
+
+def test_pairs_with_one_text_in_common_are_related_and_not_nearly_the_same() -> None:
+    texts = [PREMISE, PREMISE, PREMISE + "!", "a man plays the guitar on the stage", "two dogs run"]
+    kids, hand = "two kids in numbered jerseys wash their hands", "two kids in numbered jerseys wash their hand"
+    pairs = [kids, "a man sleeps at home", hand, "a man sleeps at home", "no"]
+    found = near_duplicates(texts, pairs, 0.5)
+    assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 2)]
+    same = found.nearly_same()
+    assert list(zip(same.a.tolist(), same.b.tolist(), strict=True)) == [(0, 2)]
+    assert same.overlap.tolist() == [pytest.approx(jaccard(kids, hand))]
+    alone = near_duplicates([kids, hand, PREMISE], threshold=0.5)
+    assert alone.nearly_same().overlap.tolist() == alone.overlap.tolist() == [pytest.approx(jaccard(kids, hand))]

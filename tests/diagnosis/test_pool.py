@@ -108,7 +108,7 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (data(("a", "b", "c"), [0, 1], pairs=["x", "y"]), "table has pairs of texts, table single ones"),
+        (data(("a", "b", "c"), [0, 1], pairs=["x", "y"]), "two has pairs of texts, one single ones"),
         (data(("a", "b"), [(0, 1), (1, 1)], MULTI), "It has several labels a row"),
         (data(("c", "d"), [0, 1]), "have no label in common .one: a, b; two: c, d.; at least 2 are needed"),
         (data(("b", "c"), [0, 1]), "have only the label b in common"),

@@ -40,7 +40,8 @@ class NearDuplicates:
         text_ids: number of each row's text (N), 0 to U - 1; rows with the same normalised text share one.
         first_row: the first row with each text (U).
         a, b: numbers of nearly the same texts (P), each pair once, the earlier text in ``a``.
-        overlap: Jaccard overlap of their shingles (P), from the threshold to 1.
+        overlap: Jaccard overlap of their shingles (P), from the threshold to 1. The two texts of a pair count as one.
+        least: of pairs of texts, the smaller of the overlaps of their first and of their second texts (P); else ``overlap``.
     """
 
     text_ids: Array
@@ -48,6 +49,7 @@ class NearDuplicates:
     a: Array
     b: Array
     overlap: Array
+    least: Array
 
     def nearest_earlier(self, n_first: int | None = None) -> tuple[Array, Array]:
         """Returns for each row (N) the largest overlap with an earlier row, and that row; 0 and -1 where there is none.
@@ -68,7 +70,15 @@ class NearDuplicates:
     def at_least(self, threshold: float) -> NearDuplicates:
         """Returns the pairs with that overlap or more."""
         kept = self.overlap >= threshold
-        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.overlap[kept])
+        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.overlap[kept], least=self.least[kept])
+
+    def nearly_same(self) -> NearDuplicates:
+        """Returns the pairs whose texts overlap by ``THRESHOLD`` or more, with that overlap.
+
+        Of pairs of texts both have to: two hypotheses about one long premise overlap by 0.8 together, and are not the same.
+        """
+        kept = self.least >= THRESHOLD
+        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.least[kept], least=self.least[kept])
 
     def part(self, start: int, stop: int) -> NearDuplicates:
         """Restricts the result to the rows from ``start`` up to ``stop``, which then count from 0."""
@@ -79,7 +89,8 @@ class NearDuplicates:
         inside = (a >= 0) & (b >= 0)
         a, b = a[inside], b[inside]
         swapped = first_row[a] > first_row[b]
-        return NearDuplicates(text_ids, first_row, np.where(swapped, b, a), np.where(swapped, a, b), self.overlap[inside])
+        ends = np.where(swapped, b, a), np.where(swapped, a, b)
+        return NearDuplicates(text_ids, first_row, *ends, self.overlap[inside], self.least[inside])
 
 
 @dataclass
@@ -145,7 +156,15 @@ def near_duplicates(
     a, b = a[agreement >= threshold - SLACK], b[agreement >= threshold - SLACK]
     overlap = searched.overlaps_of(distinct, a, b)
     kept = overlap >= threshold
-    return NearDuplicates(text_ids, first_row, a[kept], b[kept], overlap[kept])
+    a, b, overlap = a[kept], b[kept], overlap[kept]
+    least = overlap if pairs is None else np.minimum(*(exact_overlap(side, a, b) for side in sides_of(distinct)))
+    return NearDuplicates(text_ids, first_row, a, b, overlap, least)
+
+
+def sides_of(keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the first and the second texts of the keys of pairs, see ``text_keys``."""
+    parts = [key.partition("\n") for key in keys]
+    return [first for first, _, _ in parts], [second for _, _, second in parts]
 
 
 def shingle_hashes(texts: Sequence[str]) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, NearDuplicates, near_duplicates
 from tunesmith.data.row_clusters import example_clusters, row_clusters
 from tunesmith.diagnosis.checks.agreement import OracleAnswers
 from tunesmith.diagnosis.checks.criteria import Criteria
@@ -85,7 +85,7 @@ def compare_labels(
     with clock.phase("near-duplicates"):
         pooled = pool.rows()
         near = near_duplicates(pooled.texts, pooled.pairs, RELATED)
-        same = near.at_least(THRESHOLD)
+        same = near.nearly_same()
         in_sets = near_duplicate_sets(same, pool.owner, len(pool.sets))
         opposite, flagged = opposite_labels(same, pool.owner, class_ids(pooled))
     vectors = [part.vectors_of(shared.labels.names) for part in measured]

@@ -15,7 +15,7 @@ from tunesmith.data.checks.labelled import with_files
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
-from tunesmith.data.near_duplicates import RELATED, THRESHOLD, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
@@ -258,7 +258,7 @@ def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> lis
         suffix = "" if evidence.rows.split == "train" else f"_{evidence.rows.split}"
         made = [make_finding(diagnosis, evidence) for diagnosis in diagnoses]
         findings += [replace(finding, name=f"{finding.name}{suffix}") for finding in made]
-    overlap, partner = pooled.near.at_least(THRESHOLD).nearest_earlier(n_first=len(splits.train))
+    overlap, partner = pooled.near.nearly_same().nearest_earlier(n_first=len(splits.train))
     languages = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in results]
     for (evidence, _), language in zip(results[1:], languages[1:], strict=True):
         part, start = evidence.rows, pooled.starts[evidence.rows.split]

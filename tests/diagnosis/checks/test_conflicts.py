@@ -51,6 +51,15 @@ def test_same_labels_and_unlabelled_rows_do_not_contradict() -> None:
     assert conflicts(with_near([0, 0, None], [TEXT, TEXT, TEXT])).flagged.tolist() == [False] * 3
 
 
+def test_pairs_with_one_text_in_common_are_neither_repeated_nor_in_conflict() -> None:
+    texts, pairs = [TEXT, TEXT, TEXT], ["it is late", "it came", "It is late!"]
+    found = evidence([0, 1, 2], texts, n_classes=3, near=near_duplicates(texts, pairs), pairs=pairs)
+    for check in (duplicates, conflicts):
+        flagged = check(found).flagged
+        assert flagged is not None
+        assert flagged.tolist() == [check is conflicts, False, True]
+
+
 def test_annotators_who_chose_another_class() -> None:
     votes = np.array([[3, 0], [2, 1], [1, 2], [0, 0]])
     found = annotator_disagreement(evidence([0, 0, 0, 1], annotations=votes))

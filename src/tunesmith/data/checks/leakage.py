@@ -38,9 +38,9 @@ def find_leaks(
     pairs: Sequence[str] | None = None,
     searched: SearchedTexts | None = None,
 ) -> list[Leak]:
-    """Finds the texts that are in train, or nearly; of pairs both texts together count as one."""
+    """Finds the texts that are in train, or nearly; of pairs both texts have to be."""
     both = [*train_pairs, *pairs] if train_pairs is not None and pairs is not None else None
-    overlap, partner = near_duplicates([*train, *texts], both, searched=searched).nearest_earlier(len(train))
+    overlap, partner = near_duplicates([*train, *texts], both, searched=searched).nearly_same().nearest_earlier(len(train))
     n = len(train)
     return [Leak(i - n, int(partner[i]), float(overlap[i])) for i in range(n, n + len(texts)) if partner[i] >= 0]
 

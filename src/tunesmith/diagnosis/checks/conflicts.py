@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.near_duplicates import THRESHOLD, NearDuplicates
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.checks.rows import overlap_words
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip_if_missing
 
@@ -20,7 +20,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
     if skipped := skip_if_missing(name, evidence, "near"):
         return skipped
     assert evidence.near is not None
-    overlap, partner = evidence.near.at_least(THRESHOLD).nearest_earlier()
+    overlap, partner = evidence.near.nearly_same().nearest_earlier()
     flagged = partner >= 0
     exact, rows = int((overlap == 1).sum()), np.flatnonzero(flagged).tolist()
     repeated = f"{len(rows):,} of {plural(len(evidence), 'row')} repeat an earlier one"
@@ -46,7 +46,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
     if skipped := skip_if_missing(name, evidence, "near"):
         return skipped
     assert evidence.near is not None
-    votes, opposed = near_duplicate_votes(evidence, evidence.near.at_least(THRESHOLD))
+    votes, opposed = near_duplicate_votes(evidence, evidence.near.nearly_same())
     scores, flagged = np.ones(len(evidence)), np.zeros(len(evidence), dtype=bool)
     proposed, reasons = np.full(len(evidence), UNLABELLED), {}
     for i, others in sorted(opposed.items()):
