@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,41 +36,38 @@ ANSWER_TOKENS = 64
 QUESTION = "Two groups label similar texts differently. Which condition do the differences depend on?"
 
 
-def explain_all(
-    pool: Pool,
-    vectors: Sequence[Embedded],
-    clusters: Array,
-    columns: Sequence[str],
-    seed: int,
-    generator: TextGenerator | None = None,
-) -> Iterator[tuple[Criteria | None, tuple[str, str]]]:
-    """Explains every two data sets; yields None beside their names where they have too few similar texts.
+@dataclass(frozen=True)
+class ComparedSets:
+    """Data sets whose label criteria are explained.
 
-    Args:
+    Attributes:
+        pool: their rows.
         vectors: embeddings of the rows of each data set.
         clusters: of the pooled rows (N), see ``row_clusters``.
         columns: whose values may be conditions.
+        seed: of the rows that are matched, the halves and the swaps.
         generator: a language model that chooses one of the conditions.
     """
-    for i, j in itertools.combinations(range(len(pool.sets)), 2):
-        yield (
-            explain_two(pool, (i, j), (vectors[i], vectors[j]), clusters, columns, seed, generator),
-            (pool.names[i], pool.names[j]),
-        )
+
+    pool: Pool
+    vectors: Sequence[Embedded]
+    clusters: Array
+    columns: Sequence[str]
+    seed: int
+    generator: TextGenerator | None = None
 
 
-def explain_two(
-    pool: Pool,
-    sets: tuple[int, int],
-    vectors: tuple[Embedded, Embedded],
-    clusters: Array,
-    columns: Sequence[str],
-    seed: int,
-    generator: TextGenerator | None = None,
-) -> Criteria | None:
-    draw = np.random.default_rng(seed)
+def explain_all(compared: ComparedSets) -> Iterator[tuple[Criteria | None, tuple[str, str]]]:
+    """Explains every two data sets; yields None beside their names where they have too few similar texts."""
+    names = compared.pool.names
+    for i, j in itertools.combinations(range(len(names)), 2):
+        yield explain_two(compared, (i, j)), (names[i], names[j])
+
+
+def explain_two(compared: ComparedSets, sets: tuple[int, int]) -> Criteria | None:
+    pool, draw = compared.pool, np.random.default_rng(compared.seed)
     chosen = [np.sort(draw.permutation(pool.sizes[i])[:MOST_ROWS]) for i in sets]
-    units = unit_vectors(*(whole(part)[rows] for part, rows in zip(vectors, chosen, strict=True)))
+    units = unit_vectors(*(whole(compared.vectors[i])[rows] for i, rows in zip(sets, chosen, strict=True)))
     sample = [part[draw.permutation(len(part))[:SAMPLED]] for part in units]
     positions = match_texts(*units, floor=float(np.quantile(sample[0] @ sample[1].T, SIMILAR)))
     matched = [rows[at] for rows, at in zip(chosen, positions, strict=True)]
@@ -78,36 +75,48 @@ def explain_two(
         return None
     parts = [pool.sets[i].take(rows.tolist(), "all") for i, rows in zip(sets, matched, strict=True)]
     texts = [[f"{text} {pair}" for text, pair in zip(part.texts, part.pairs or [""] * len(part), strict=True)] for part in parts]
-    cells = {column: (cell_words(parts[0].others[column]), cell_words(parts[1].others[column])) for column in columns}
+    cells = {name: (cell_words(parts[0].others[name]), cell_words(parts[1].others[name])) for name in compared.columns}
     first, second, conditions = describe_texts(texts[0], texts[1], cells)
     pairs = SimilarTexts(Side(class_ids(parts[0]), first), Side(class_ids(parts[1]), second), conditions)
-    own = [clusters[pool.slices()[i]][rows] for i, rows in zip(sets, matched, strict=True)]
+    own = [compared.clusters[pool.slices()[i]][rows] for i, rows in zip(sets, matched, strict=True)]
     names = pool.names[sets[0]], pool.names[sets[1]]
     choose = None
-    if generator is not None:
-        choose = partial(choose_by_model, generator, names, pool.labels.names, pairs, texts)
-    return explain_criteria(names, pairs, pool.labels.names, linked_pairs(*own), seed, choose)
+    if compared.generator is not None:
+        choose = partial(choose_by_model, compared.generator, Differences(names, pool.labels.names, pairs, texts))
+    return explain_criteria(names, pairs, pool.labels.names, linked_pairs(*own), compared.seed, choose)
 
 
-def choose_by_model(
-    generator: TextGenerator,
-    names: tuple[str, str],
-    labels: Sequence[str],
-    pairs: SimilarTexts,
-    texts: Sequence[Sequence[str]],
-    conditions: Sequence[str],
-    fitted: Array,
-) -> str:
+@dataclass(frozen=True)
+class Differences:
+    """What a language model is shown of two data sets.
+
+    Attributes:
+        names: of the data sets; ``labels``: of the classes.
+        texts: of the pairs, of each data set.
+    """
+
+    names: tuple[str, str]
+    labels: Sequence[str]
+    pairs: SimilarTexts
+    texts: Sequence[Sequence[str]]
+
+    def examples(self, fitted: Array) -> list[str]:
+        """Returns two lines for some of the fitted pairs whose labels differ, without pairs that hold personal data."""
+        first, second = self.pairs.first.given, self.pairs.second.given
+        different = fitted[first[fitted] != second[fitted]]
+        public = [i for i in different.tolist() if all(public_start(side[i]) for side in self.texts)][:EXAMPLES]
+        return [
+            f"{name}: {one_line(side[i])[:EXAMPLE_CHARACTERS]} -> {self.labels[int(given[i])]}"
+            for i in public
+            for name, side, given in zip(self.names, self.texts, (first, second), strict=True)
+        ]
+
+
+def choose_by_model(generator: TextGenerator, shown: Differences, conditions: Sequence[str], fitted: Array) -> str:
     """Asks a language model which condition explains the labels of some fitted pairs; it must answer with one."""
     from tunesmith.generation.generator import generate
 
-    different = fitted[pairs.first.given[fitted] != pairs.second.given[fitted]]
-    public = [i for i in different.tolist() if all(public_start(side[i]) for side in texts)][:EXAMPLES]
-    examples = [
-        f"{name}: {one_line(side[i])[:EXAMPLE_CHARACTERS]} -> {labels[int(given[i])]}"
-        for i in public
-        for name, side, given in zip(names, texts, (pairs.first.given, pairs.second.given), strict=True)
-    ]
+    examples = shown.examples(fitted)
     listed_conditions = ["Conditions:", *(f"- {condition}" for condition in conditions), "Answer:"]
     limit = getattr(generator.model.config.get_text_config(), "max_position_embeddings", None)
     question = "\n".join([QUESTION, *examples, *listed_conditions])

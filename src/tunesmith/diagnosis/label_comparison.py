@@ -20,7 +20,7 @@ from tunesmith.diagnosis.checks.transfer import (
     opposite_labels,
     transfer_matrix,
 )
-from tunesmith.diagnosis.criteria import criteria_finding, explain_all
+from tunesmith.diagnosis.criteria import ComparedSets, criteria_finding, explain_all
 from tunesmith.diagnosis.difficulty import MeasuredSet
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds
@@ -93,7 +93,7 @@ def compare_labels(
     with clock.phase("criteria"):
         clusters = row_clusters(pooled.texts, pooled.pairs, None, near)
         columns = tuple(dict.fromkeys(recipe.diagnose.slices))
-        explained = list(explain_all(pool, vectors, clusters, columns, recipe.train.seed, explainer))
+        explained = list(explain_all(ComparedSets(pool, vectors, clusters, columns, recipe.train.seed, explainer)))
     compared = [] if answers is None else compare_oracle(pool, answers)
     findings = [opposite_finding(pool, opposite, flagged, in_sets), same_texts(pool, in_sets), transfer_finding(matrix)]
     findings += [criteria_finding(*result) for result in explained]
