@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tunesmith.training.history import as_events, best_so_far, newest_values
+from tunesmith.training.history import as_events, best_so_far, newest_values, selected
 
 
 def history(*values: float) -> list[dict[str, float]]:
@@ -31,6 +31,16 @@ def test_undefined_values_are_never_best() -> None:
     best = best_so_far(history(0.2, math.nan), "mcc", higher_is_better=True)
     assert best is not None
     assert (best.step, best.since) == (10, 1)
+
+
+def test_of_equal_values_the_lowest_loss_is_selected_then_the_first() -> None:
+    entries = history(0.2, 1.0, 1.0, 1.0, 1.0, 0.9)
+    for entry, loss in zip(entries, (0.4, 0.3, 0.1, math.nan, 0.1, 0.01), strict=True):
+        entry["eval_loss"] = loss
+    found = selected(entries, "mcc", higher_is_better=True)
+    assert found is not None
+    assert (found.step, found.value, found.n_ties) == (30, 1.0, 4)
+    assert selected(history(math.nan), "mcc", higher_is_better=True) is None
 
 
 def test_events_hold_no_nan() -> None:

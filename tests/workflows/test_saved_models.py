@@ -51,6 +51,27 @@ def test_the_model_of_every_evaluation_is_kept_and_gives_its_metrics(train, sent
     assert both[0] == both[1]  # the saved decision threshold is that of the whole run
 
 
+def test_of_equal_evaluations_the_one_with_the_lowest_loss_is_the_model(train, sentences: list[dict[str, str]]) -> None:
+    run = train(train={"max_steps": 48, "n_evaluations": 8})
+    lines = map(json.loads, (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    evaluated = [line for line in lines if line["event"] == "evaluate"]
+    highest = max(line["metrics"]["macro_f1"] for line in evaluated)
+    equal = [line for line in evaluated if line["metrics"]["macro_f1"] == highest]
+    assert len(equal) > 1
+    lowest = min(equal, key=lambda line: line["loss"])
+    assert lowest is not equal[0]
+    assert run.result.training["best_step"] == lowest["step"]
+    assert any(note.startswith(f"{len(equal)} evaluations have the best macro F1") for note in run.result.training["notes"])
+    assert accuracy(run.folder, sentences[:40]) == lowest["metrics"]["accuracy"]
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_a_finished_run_keeps_no_state_to_resume_from(train, n_seeds: int) -> None:
+    kept = train(train={"n_seeds": n_seeds, "max_steps": 2}).folder / "checkpoints"
+    assert {path.name for path in kept.rglob("*") if path.is_dir()} - {"seed-0", "seed-1"} == {"best"}
+    assert not list(kept.rglob("optimizer*"))
+
+
 def test_a_limit_keeps_the_best_and_the_newest(train) -> None:
     run = train(train={"save_strategy": "all", "save_total_limit": 2, "n_evaluations": 6})
     best = run.result.training["best_step"]

@@ -14,7 +14,7 @@ from tunesmith.disk import require_space, write_text
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
 from tunesmith.training.checkpoints import BEST, keep_evaluation, keep_only, replace_weights, seal
-from tunesmith.training.history import as_event, as_events, best_so_far, evaluations, newest_values
+from tunesmith.training.history import as_event, as_events, best_so_far, evaluations, newest_values, selected
 from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
@@ -96,7 +96,7 @@ class KeepCheckpoints(TrainerCallback):
     cost_seconds: float = 0.0
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        best = best_so_far(state.log_history, self.metric, self.higher_is_better)
+        best = selected(state.log_history, self.metric, self.higher_is_better)
         if state.is_world_process_zero and best is not None and best.step == state.global_step:
             require_space(self.folder, self.save_bytes // 3, "the best model so far")
             replace_weights(self.folder, BEST, best.step, self.save_weights)

@@ -132,3 +132,9 @@ def keep_only(folder: Path, steps: set[int]) -> None:
     for checkpoint in list_checkpoints(folder):
         if checkpoint.step not in steps:
             shutil.rmtree(checkpoint.path)
+
+
+def remove_states(folder: Path) -> None:
+    """Deletes the complete states, of every seed, that training is resumed from: a finished run needs none."""
+    for place in (folder, *folder.glob("seed-*")):
+        keep_only(place, set())

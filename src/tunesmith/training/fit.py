@@ -19,11 +19,12 @@ from tunesmith.progress import Event, Listener
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import metric_title
 from tunesmith.recipe.sections import Recipe
+from tunesmith.report.numbers import number
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import EvaluateWhatIsMissing, FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
 from tunesmith.training.checkpoints import best_weights, newest_whole
 from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
-from tunesmith.training.history import LogHistory, best_so_far
+from tunesmith.training.history import LogHistory, best_so_far, selected
 from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters, load_trained, save_trained
@@ -207,9 +208,12 @@ def conclude(
 ) -> Fit:
     """Restores the best weights, checks that they are finite, and returns the record of the fit."""
     require_finite_weights(model)
-    best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
+    best = selected(trainer.state.log_history, plan.metric, plan.higher_is_better)
     if best is None:
         raise TrainingFailed(f"No evaluation gave a finite {metric_title(plan.metric)}; there is no best model to keep.")
+    if best.n_ties > 1 and plan.metric != "loss":
+        title, value = metric_title(plan.metric), number(best.value)
+        notes.append(f"{best.n_ties} evaluations have the best {title} ({value}): the one with the lowest loss is selected")
     steps = trainer.state.global_step
     if steps < schedule.total_steps:
         stopping = plan.recipe.train.early_stopping

@@ -44,6 +44,32 @@ def best_so_far(history: LogHistory, metric: str, higher_is_better: bool, delta:
     return best
 
 
+@dataclass(frozen=True)
+class Selected:
+    """The evaluation whose weights the model gets.
+
+    Attributes:
+        n_ties: evaluations with its value, itself included.
+    """
+
+    step: int
+    value: float
+    n_ties: int
+
+
+def selected(history: LogHistory, metric: str, higher_is_better: bool) -> Selected | None:
+    """Finds the evaluation with the best value of a metric; of several the one with the lowest loss, then the first.
+
+    A metric of few validation rows is soon 1 for all evaluations, while the loss of the model still falls.
+    """
+    best = best_so_far(history, metric, higher_is_better)
+    if best is None:
+        return None
+    ties = [entry for entry in evaluations(history) if entry.get(f"eval_{metric}") == best.value]
+    lowest = min(ties, key=lambda entry: entry["eval_loss"] if math.isfinite(entry["eval_loss"]) else math.inf)
+    return Selected(lowest["step"], best.value, len(ties))
+
+
 def newest_values(history: LogHistory, metric: str) -> dict[str, float]:
     """Returns the newest finite training ``loss`` and validation value of the metric, each where there is one."""
     values: dict[str, float] = {}

@@ -35,6 +35,7 @@ from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
 from tunesmith.tasks.test_looks import with_train_look
+from tunesmith.training.checkpoints import remove_states
 from tunesmith.training.launch import rank
 from tunesmith.training.memory import MemorySamples, sampled_memory
 from tunesmith.workflows.inputs import input_hashes
@@ -133,7 +134,7 @@ def dates(seconds: float) -> dict[str, Any]:
 def write_run(folder: RunFolder, result: RunResult, clock: Clock, *, smoke: bool) -> Run:
     """Writes the result, the report and the model card, and gives the run its final name.
 
-    A run without a model keeps no checkpoints, a smoke run nothing but the report and its numbers.
+    A run without a model keeps no checkpoints, a smoke run nothing but the report and its numbers, and none the state to resume from.
     """
     from tunesmith.report.card import model_card
     from tunesmith.report.page import write_page
@@ -149,4 +150,6 @@ def write_run(folder: RunFolder, result: RunResult, clock: Clock, *, smoke: bool
         remove_all_but(folder.work, KEPT_OF_SMOKE)
     elif not folder.model.exists():
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    return Run(finish(folder), result)
+    final = finish(folder)
+    remove_states(final / folder.checkpoints.name)  # under the final name: before, a run that is killed here would lose them
+    return Run(final, result)
