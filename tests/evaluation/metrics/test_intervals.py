@@ -101,6 +101,32 @@ def test_perfect_predictions_have_a_one_sided_interval() -> None:
         assert 0.8 < metric.low < 1
 
 
+def test_few_errors_do_not_widen_the_interval_of_the_mean_over_classes() -> None:
+    labels = np.arange(320) % 16
+    decided = labels.copy()
+    widths = []
+    for n_wrong in (0, 1, 3, 12):
+        decided[:n_wrong] = (labels[:n_wrong] + 1) % 16
+        predictions = from_scores(SINGLE, labels, np.eye(16)[decided])
+        (metric,) = metric_intervals(SINGLE, predictions, "test", ["macro_f1"], Resampling(300))
+        widths.append(metric.high - metric.low)
+        assert metric.low > 0.9
+    assert widths == sorted(widths)
+
+
+def test_rows_that_resamples_do_not_show_add_to_both_halves() -> None:
+    low, high = score_interval(0.9, 0.03, 100, 1.96)
+    wide = score_interval(0.9, (0.03**2 + 0.02**2) ** 0.5, 100, 1.96, unseen=0.02**2)
+    assert wide == pytest.approx((0.9 - np.hypot(0.9 - low, 1.96 * 0.02), 0.9 + np.hypot(high - 0.9, 1.96 * 0.02)))
+    assert score_interval(0.999, 0.02, 300, 1.96, unseen=0.02**2)[0] > 0.94
+
+
+def test_the_correlation_of_rows_of_one_class_has_no_interval() -> None:
+    (mcc,) = metric_intervals(SINGLE, from_scores(SINGLE, [0] * 60, [[0.9, 0.1]] * 60), "test", ["mcc"], Resampling(50))
+    assert (mcc.value, mcc.low) == (0.0, None)
+    assert mcc.note.startswith("no interval: all rows have one class")
+
+
 def test_one_row_and_one_class_have_no_interval_but_a_reason() -> None:
     one = from_scores(SINGLE, [1], [[0.2, 0.8]])
     accuracy, auroc = metric_intervals(SINGLE, one, "test", ["accuracy", "auroc"], Resampling(50))

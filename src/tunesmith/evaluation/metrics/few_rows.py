@@ -78,6 +78,8 @@ def of_correlation(predictions: Predictions) -> FewRows:
     """
     f1, unseen = class_f1(predictions)
     is_mean = predictions.labels.ndim == 2
+    if not is_mean and len(np.unique(predictions.labels)) == 1:
+        return FewRows(reason="no interval: all rows have one class, and MCC is 0 by convention")
     if not is_mean and len(f1) > 2:
         return FewRows()
     hidden = np.where(f1 <= 0, unseen**0.5, np.where(f1 >= 1, unseen, 0.0))

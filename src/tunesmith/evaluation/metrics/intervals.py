@@ -254,7 +254,7 @@ def _interval(metric: ResampledMetric, statistic: Statistic, level: float) -> tu
         bias, margin = max(float(usable.mean()) - value, 0.0), uncertainty.margin(level)
         low, high = max(0.0, value - 2 * bias - margin), value + margin
     else:
-        low, high = scaled(kind.interval, value, uncertainty, n, level)
+        low, high = scaled(kind.interval, value, uncertainty, n, level, metric.few.variance)
     if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity
         return None, None, ""
     return low, high, f"bootstrap standard error, {resampled}"
@@ -267,7 +267,9 @@ def resampling_words(n_drawn: int, n_seeds: int, clustered: bool = False) -> str
     )
 
 
-def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = LEVEL) -> tuple[float, float]:
+def scaled(
+    form: str, value: float, uncertainty: Spread, n: int, level: float = LEVEL, unseen: float = 0.0
+) -> tuple[float, float]:
     """Returns the interval from a standard error, on the scale on which the metric's error is nearly symmetric.
 
     Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
@@ -277,7 +279,7 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = 
     if form == "unbounded":
         return value - t * error, value + t * error
     if form in ("wilson", "bca", "share"):
-        return score_interval(value, error, n, t)
+        return score_interval(value, error, n, t, unseen)
     if form == "correlation":
         if abs(value) > 1 - 1e-9:
             low, high = score_interval((value + 1) / 2, error / 2, n, t)
@@ -292,23 +294,30 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = 
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
 
 
-def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:
+def score_interval(value: float, error: float, n: int, z: float, unseen: float = 0.0) -> tuple[float, float]:
     """Wilson's interval (1927) for a share with that standard error.
 
     The number of rows is the effective one, value * (1 - value) / error^2, so that it equals Wilson's for a plain
     share and never leaves [0, 1]; where all values are equal it is ``n``.
+
+    Args:
+        unseen: the part of error^2 of rows that the resamples could not show, see ``few_rows``. It is added to both halves
+            of the interval of the rest: as a part of ``error`` it would count as very few effective rows near 0 and 1.
     """
-    effective = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else float(n)
-    if error > 0 and not 0 < value < 1:  # of rows that the resamples could not show, see ``few_rows``
+    if error > 0 and not 0 < value < 1:
         half = max(z * error, z**2 / (n + z**2))
         return (0.0, min(1.0, half)) if value <= 0 else (max(0.0, 1 - half), 1.0)
-    if error == 0:  # all values are equal: a share q of other rows, Wilson's upper end at 0, could be of any value in [0, 1]
-        unseen = z**2 / (n + z**2)
-        return value * (1 - unseen), value + (1 - value) * unseen
-    z2 = z**2 / effective
-    centre = (value + z2 / 2) / (1 + z2)
-    half = (z2 * value * (1 - value) + z2**2 / 4) ** 0.5 / (1 + z2)
-    return (0.0 if value <= 0 else max(0.0, centre - half)), (1.0 if value >= 1 else min(1.0, centre + half))
+    shown = max(error**2 - unseen, 0.0)
+    if shown == 0:  # all values are equal: a share q of other rows, Wilson's upper end at 0, could be of any value in [0, 1]
+        share = z**2 / (n + z**2)
+        low, high = value * (1 - share), value + (1 - value) * share
+    else:
+        z2 = z**2 * shown / (value * (1 - value))
+        centre = (value + z2 / 2) / (1 + z2)
+        half = (z2 * value * (1 - value) + z2**2 / 4) ** 0.5 / (1 + z2)
+        low, high = centre - half, centre + half
+    added = z * unseen**0.5
+    return max(0.0, value - math.hypot(value - low, added)), min(1.0, value + math.hypot(high - value, added))
 
 
 def bca(value: float, replicates: Values, accelerated: float, level: float = LEVEL) -> tuple[float, float]:
