@@ -134,7 +134,7 @@ def dates(seconds: float) -> dict[str, Any]:
 def write_run(folder: RunFolder, result: RunResult, clock: Clock, *, smoke: bool) -> Run:
     """Writes the result, the report and the model card, and gives the run its final name.
 
-    A run without a model keeps no checkpoints, a smoke run nothing but the report and its numbers, and none the state to resume from.
+    A run without a model keeps no checkpoints, a smoke run nothing but the report and its numbers, none the state to resume.
     """
     from tunesmith.report.card import model_card
     from tunesmith.report.page import write_page

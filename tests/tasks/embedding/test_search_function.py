@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import WORDS
 from tunesmith.cli.main import main
+from tunesmith.evaluation.metrics import own_metrics
 from tunesmith.results import Metric, RunResult
 
 THINGS = WORDS[:12]
@@ -36,6 +37,7 @@ def both(labels, ranked):
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A search of 48 answers, and pairs of it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_metrics, "BUDGET_SECONDS", 0.01)  # the fewest resamples
     Path("f.py").write_text(FUNCTIONS)
     (tmp_path / "search" / "qrels").mkdir(parents=True)
     for name, texts in (("corpus", ANSWERS), ("queries", QUESTIONS)):
