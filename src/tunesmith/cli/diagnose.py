@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     files = [
         f"review      {done.folder / diagnosis.REVIEW}",
         *(f"            {done.folder / diagnosis.review_name('train', i)} ({name})" for i, name in enumerate(data.also, 1)),
-        f"all rows    {done.folder / diagnosis.ROWS}",
+        f"all rows    {done.folder / diagnosis.ROWS} (row numbers count from 0)",
         f"corrections {done.folder / diagnosis.CORRECTIONS} ({done.n_corrections:,} proposed)",
     ]
     if done.n_corrections and is_file_name(data.train):

@@ -84,7 +84,7 @@ def header(review: Review) -> Markup:
         "div",
         tag("p", "tunesmith review", class_="brand"),
         tag("h1", review.title),
-        tag("p", review.source, " ", digest, class_="source"),
+        tag("p", review.source, " ", digest, " · row numbers count from 0", class_="source"),
         class_="heading",
     )
     progress = tag(
