@@ -20,9 +20,10 @@ TRAIN = {"max_steps": 6, "n_evaluations": 3, "learning_rate": 5e-3, "per_device_
 @pytest.fixture
 def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
     def run(**options: Any) -> tunesmith.Run:
-        recipe = {"train": {**TRAIN, **options.pop("train", {})}, "evaluate": {"n_resamples": 500, "baselines": ["majority"]}}
+        evaluate = {"n_resamples": 500, "baselines": ["majority"], **options.pop("evaluate", {})}
+        recipe = {"train": {**TRAIN, **options.pop("train", {})}, "evaluate": evaluate}
         options = {"output": tmp_path / "run", "validation": sentences[:40], "test": sentences[40:80], **options}
-        return tunesmith.train(sentences[80:], model=str(tiny_model), **recipe, **options)
+        return tunesmith.train(options.pop("rows", sentences)[80:], model=str(tiny_model), **recipe, **options)
 
     return run
 
@@ -70,6 +71,39 @@ def test_a_finished_run_keeps_no_state_to_resume_from(train, n_seeds: int) -> No
     kept = train(train={"n_seeds": n_seeds, "max_steps": 2}).folder / "checkpoints"
     assert {path.name for path in kept.rglob("*") if path.is_dir()} - {"seed-0", "seed-1"} == {"best"}
     assert not list(kept.rglob("optimizer*"))
+
+
+FUNCTION = """
+def score(labels, predictions):
+    return {"gain": 2.0 * (labels == predictions).mean() - 1}
+"""
+
+
+def test_a_kept_model_is_evaluated_as_its_run(
+    train, sentences: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metric.py").write_text(FUNCTION)
+    rows = [{**row, "thread": i // 4} for i, row in enumerate(sentences)]
+    train(
+        train={"save_strategy": "all"}, rows=rows, validation=rows[:40], test=rows[40:80],
+        data={"columns": {"text": "text", "label": "label", "group": "thread"}}, output="runs/all",
+        evaluate={"function": "metric.py:score", "metric": "gain", "positive_class": "neg"},
+    )  # fmt: skip
+    rows_of_test = tmp_path / "new.csv"
+    lines = [f"{row['text']},{row['label']},{row['thread']}" for row in rows[40:80]]
+    rows_of_test.write_text("\n".join(["text,label,thread", *lines]))
+    monkeypatch.chdir(tmp_path / "runs/all/checkpoints")
+    of_run = tunesmith.evaluate(tmp_path / "runs/all", str(rows_of_test))
+    for step in (2, 4, 6):
+        capsys.readouterr()
+        assert main(["evaluate", f"step-{step}", str(rows_of_test), "--json"]) == 0
+        found = {metric["name"]: metric for metric in json.loads(capsys.readouterr().out)["metrics"]}
+        assert found["gain"]["value"] == pytest.approx(2 * found["accuracy"]["value"] - 1)
+        assert list(found) == [metric.name for metric in of_run.metrics]
+        assert {metric["n_clusters"] for metric in found.values()} == {metric.n_clusters for metric in of_run.metrics} == {10}
+    looks = [json.loads(line) for line in (tmp_path / "runs/test_looks.jsonl").read_text().splitlines()]
+    assert [look["run"] for look in looks[-3:]] == [f"all/checkpoints/step-{step}" for step in (2, 4, 6)]
 
 
 def test_a_limit_keeps_the_best_and_the_newest(train) -> None:

@@ -18,6 +18,7 @@ from tunesmith.progress import Event, Listener
 from tunesmith.report.words import part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT, require_finished
+from tunesmith.tasks.saved_recipe import result_of_model
 
 if TYPE_CHECKING:
     from tunesmith.tasks.classification.predicted import PredictedRows
@@ -92,10 +93,9 @@ class Run:
 
 def group_of_run(target: object, table: Table, listener: Listener) -> str | None:
     """Returns the column by which a run's rows belong together, if the table has it; a note if it has not."""
-    path = folder_of(target) if isinstance(target, Run | str | Path) else None
-    if path is None or not (path / RESULT).is_file():
+    result = result_of_model(folder_of(target)) if isinstance(target, Run | str | Path) else None
+    if result is None:
         return None
-    result = RunResult.load(path / RESULT)
     group = part(result.data, "columns").get("group") or part(result.recipe, "data", "columns").get("group")
     if not isinstance(group, str):
         return None

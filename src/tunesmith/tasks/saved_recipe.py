@@ -1,19 +1,42 @@
-"""Reads the recipe of a finished run, for metrics that it adds to an evaluation on further rows."""
+"""Finds the run that a model is of, and reads its result and its recipe: an evaluation on further rows is that of the run."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT
 
+CHECKPOINTS, METRICS_OF_STEP = "checkpoints", "metrics.json"
+
+
+def run_of_model(path: Path) -> Path | None:
+    """Returns the folder of the run that a model is of: the folder itself, or the run that kept the model of an evaluation.
+
+    Kept models are in ``RUN/checkpoints/step-N``, or below ``RUN/checkpoints/seed-K`` of a run with several seeds. None for other
+    models.
+    """
+    if (path / RESULT).is_file():
+        return path
+    if not (path / METRICS_OF_STEP).is_file():
+        return None
+    above = Path(os.path.abspath(path)).parents[:2]
+    return next((place.parent for place in above if place.name == CHECKPOINTS and (place.parent / RESULT).is_file()), None)
+
+
+def result_of_model(path: Path) -> RunResult | None:
+    """Reads the result of the run that a model is of, see ``run_of_model``; None for other models."""
+    run = run_of_model(path)
+    return None if run is None else RunResult.load(run / RESULT)
+
 
 def recipe_of_run(path: Path) -> tuple[Recipe, RunResult] | None:
-    """Reads the recipe and the result of a run; None for other models, and for a run of another version's recipe."""
-    if not (path / RESULT).is_file():
+    """Reads the recipe and the result of the run that a model is of; None for other models, and for another version's recipe."""
+    result = result_of_model(path)
+    if result is None:
         return None
-    result = RunResult.load(path / RESULT)
     try:
         return Recipe.model_validate(result.recipe), result
     except ValueError:

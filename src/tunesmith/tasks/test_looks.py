@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,8 +20,9 @@ from tunesmith.recipe.sections import AUTO
 from tunesmith.report.saved_run import read_predictions
 from tunesmith.report.words import RETRIEVAL, main_metric, main_split, part
 from tunesmith.results import Metric, RunResult
-from tunesmith.run_folder import PREDICTIONS, RESULT
+from tunesmith.run_folder import PREDICTIONS
 from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.saved_recipe import run_of_model
 
 LOOKS = "test_looks.jsonl"
 JUDGED = frozenset({"test", RETRIEVAL})
@@ -34,7 +36,7 @@ class Look:
 
     Attributes:
         test: identifies its rows, see ``test_key``.
-        run: the name of the run's folder.
+        run: the name of the run's folder, with the path of a model that it kept.
         error: the standard error of the metric's value, a quarter of its interval; 0 without an interval.
     """
 
@@ -76,7 +78,7 @@ def count_compared(metric: Metric, data: object, model: object) -> dict[str, Any
     """Counts the value of one compared model on a file or a table in memory; None if it is not counted, as in ``with_look``."""
     folder = run_path(model)
     key = "" if folder is None or metric.value is None else hash_given(data)
-    return count_look(metric, key, folder.name, folder.absolute().parent) if folder is not None and key else None
+    return count_look(metric, key, *place_of(folder)) if folder is not None and key else None
 
 
 def with_record(result: RunResult, looks: Mapping[str, Any] | None) -> RunResult:
@@ -85,9 +87,15 @@ def with_record(result: RunResult, looks: Mapping[str, Any] | None) -> RunResult
 
 
 def run_path(model: object) -> Path | None:
-    """Returns the folder of a run; None for every other model."""
+    """Returns the folder of a run, or of a model that one kept; None for every other model."""
     path = folder_of(model) if isinstance(model, Run | str | Path) else None
-    return path if path is not None and (path / RESULT).is_file() else None
+    return None if path is None or run_of_model(path) is None else path
+
+
+def place_of(model: Path) -> tuple[str, Path]:
+    """Returns the name of a run, or of a model that it kept (``RUN/checkpoints/step-4``), in the folder of runs; and that folder."""
+    folder = (run_of_model(model) or model).absolute().parent
+    return os.path.relpath(model.absolute(), folder), folder
 
 
 def look_at(result: RunResult, split: str, test: str, run: Path, is_resumed: bool = False) -> dict[str, Any] | None:
@@ -98,7 +106,7 @@ def look_at(result: RunResult, split: str, test: str, run: Path, is_resumed: boo
     metric = main_metric(result, split)
     if metric is None or metric.value is None or split not in JUDGED:
         return None
-    return count_look(metric, test, run.name, run.absolute().parent, is_resumed)
+    return count_look(metric, test, *place_of(run), is_resumed)
 
 
 def count_look(metric: Metric, test: str, run: str, folder: Path, is_resumed: bool = False) -> dict[str, Any]:

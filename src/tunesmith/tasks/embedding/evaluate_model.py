@@ -36,12 +36,11 @@ from tunesmith.evaluation.search import SEARCHES
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.metric_names import split_dimension
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RESULT
 from tunesmith.tasks.classification.label_reading import RunLabels, mapped_as_in_run
 from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan, evaluate_plan
 from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, recipe_with_own_metrics, score_range_of
 from tunesmith.tasks.finished import group_of_run
-from tunesmith.tasks.saved_recipe import recipe_of_run
+from tunesmith.tasks.saved_recipe import recipe_of_run, result_of_model
 from tunesmith.tasks.test_looks import with_look
 
 SPLIT = "test"
@@ -210,8 +209,8 @@ def describe_rows(rows: EmbeddingRows, source: str) -> dict[str, Any]:
 
 def named_classes(target: str | Path, same: str | None) -> NamedClasses:
     """Returns the class of pairs that is given here, else the classes that the recipe of a run named."""
-    path = Path(target)
-    record = RunResult.load(path / RESULT).data.get("pair_classes", {}) if (path / RESULT).is_file() else {}
+    result = result_of_model(Path(target))
+    record = {} if result is None else result.data.get("pair_classes", {})
     of_run = NamedClasses(record.get("same"), record.get("different"), "Name it: --{} LABEL.", tuple(record.get("classes", ())))
     return of_run if same is None else replace(of_run, same=same)
 

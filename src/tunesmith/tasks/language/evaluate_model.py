@@ -45,6 +45,7 @@ from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
 from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
 from tunesmith.tasks.language.scoring import EvalSplit
+from tunesmith.tasks.saved_recipe import run_of_model
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.trainers.tokens import TrainingTokens
 
@@ -138,9 +139,9 @@ def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock)
 
 def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, Any], options: Mapping[str, Any]) -> Recipe:
     """Returns a recipe for reading and evaluating the rows: the run's own, changed by the options."""
-    path = Path(target) / RESULT
-    of_run = RunResult.load(path).recipe if path.exists() else {}
-    base = sections_of_run(of_run, path) if of_run else {}
+    run = run_of_model(Path(target))
+    of_run = {} if run is None else RunResult.load(run / RESULT).recipe
+    base = sections_of_run(of_run, run / RESULT) if run is not None and of_run else {}
     named_columns = columns or {
         part: name
         for part, name in (base.get("data", {}).get("columns") or {}).items()
