@@ -16,7 +16,8 @@ from tunesmith.cli.main import main
 from tunesmith.errors import InputError, ModelError
 from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.finished import Run
-from tunesmith.workflows.compare import compare, computable_metrics, limits_of_verdicts, saved_split
+from tunesmith.workflows.compare import compare, computable_metrics, limits_of_verdicts
+from tunesmith.workflows.saved_splits import saved_split
 
 N_ROWS = 40
 IDS = list(range(N_ROWS))

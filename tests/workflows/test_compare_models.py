@@ -16,8 +16,9 @@ from tunesmith.errors import InputError
 from tunesmith.progress import silent
 from tunesmith.tasks.classification.other_model import AS_SAVED
 from tunesmith.tasks.test_looks import LOOKS, read_looks
-from tunesmith.workflows.compare import predictions_as_saved, saved_split
+from tunesmith.workflows.compare import predictions_as_saved
 from tunesmith.workflows.predicted_splits import predict_split_of
+from tunesmith.workflows.saved_splits import saved_split
 
 NAMES = ("neg", "pos")
 

@@ -23,7 +23,7 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
         evaluate = {"n_resamples": 500, "baselines": ["majority"], **options.pop("evaluate", {})}
         recipe = {"train": {**TRAIN, **options.pop("train", {})}, "evaluate": evaluate}
         options = {"output": tmp_path / "run", "validation": sentences[:40], "test": sentences[40:80], **options}
-        return tunesmith.train(options.pop("rows", sentences)[80:], model=str(tiny_model), **recipe, **options)
+        return tunesmith.train(sentences[80:], model=str(tiny_model), **recipe, **options)
 
     return run
 
@@ -80,30 +80,42 @@ def score(labels, predictions):
 
 
 def test_a_kept_model_is_evaluated_as_its_run(
-    train, sentences: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_model: Path, sentences: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "metric.py").write_text(FUNCTION)
-    rows = [{**row, "thread": i // 4} for i, row in enumerate(sentences)]
-    train(
-        train={"save_strategy": "all"}, rows=rows, validation=rows[:40], test=rows[40:80],
-        data={"columns": {"text": "text", "label": "label", "group": "thread"}}, output="runs/all",
-        evaluate={"function": "metric.py:score", "metric": "gain", "positive_class": "neg"},
-    )  # fmt: skip
-    rows_of_test = tmp_path / "new.csv"
-    lines = [f"{row['text']},{row['label']},{row['thread']}" for row in rows[40:80]]
-    rows_of_test.write_text("\n".join(["text,label,thread", *lines]))
+    lines = [f"{row['text']},{row['label']},{i // 4}" for i, row in enumerate(sentences)]
+    for name, rows in (("train", lines[80:]), ("validation", lines[:40]), ("test", lines[40:80])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label,thread", *rows]))
+    recipe = {
+        "data": {**{name: f"{name}.csv" for name in ("train", "validation", "test")}, "columns": {"group": "thread"}},
+        "model": {"name": str(tiny_model)}, "train": {**TRAIN, "max_steps": 18, "save_strategy": "all"}, "output": "runs/all",
+        "evaluate": {"function": "metric.py:score", "metric": "gain", "positive_class": "neg", "n_resamples": 500,
+                     "baselines": ["majority"]},
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    tunesmith.train("recipe.yaml")
+    rows_of_test = tmp_path / "test.csv"
     monkeypatch.chdir(tmp_path / "runs/all/checkpoints")
     of_run = tunesmith.evaluate(tmp_path / "runs/all", str(rows_of_test))
-    for step in (2, 4, 6):
+    steps, gains = (6, 12, 18), []
+    for step in steps:
         capsys.readouterr()
         assert main(["evaluate", f"step-{step}", str(rows_of_test), "--json"]) == 0
         found = {metric["name"]: metric for metric in json.loads(capsys.readouterr().out)["metrics"]}
         assert found["gain"]["value"] == pytest.approx(2 * found["accuracy"]["value"] - 1)
+        gains.append(found["gain"]["value"])
         assert list(found) == [metric.name for metric in of_run.metrics]
         assert {metric["n_clusters"] for metric in found.values()} == {metric.n_clusters for metric in of_run.metrics} == {10}
     looks = [json.loads(line) for line in (tmp_path / "runs/test_looks.jsonl").read_text().splitlines()]
-    assert [look["run"] for look in looks[-3:]] == [f"all/checkpoints/step-{step}" for step in (2, 4, 6)]
+    assert [look["run"] for look in looks[-3:]] == [f"all/checkpoints/step-{step}" for step in steps]
+    assert len(set(gains)) > 1
+    for rows_of in ({}, {"data": str(rows_of_test)}):  # the run's own test rows, read again, and the same rows in a file
+        verdicts = tunesmith.compare(*(f"step-{step}" for step in steps), metric="gain", **rows_of)
+        assert [verdict.difference for verdict in verdicts] == pytest.approx([gains[0] - gains[1], gains[0] - gains[2]])
+    looks = [json.loads(line) for line in (tmp_path / "runs/test_looks.jsonl").read_text().splitlines()]
+    assert [(look["metric"], look["value"]) for look in looks[-3:]] == [("gain", pytest.approx(gain)) for gain in gains]
 
 
 def test_a_limit_keeps_the_best_and_the_newest(train) -> None:

@@ -26,6 +26,11 @@ def run_of_model(path: Path) -> Path | None:
     return next((place.parent for place in above if place.name == CHECKPOINTS and (place.parent / RESULT).is_file()), None)
 
 
+def is_kept_model(path: Path) -> bool:
+    """Tells whether a folder has the model of an evaluation that a run kept."""
+    return run_of_model(path) not in (None, path)
+
+
 def result_of_model(path: Path) -> RunResult | None:
     """Reads the result of the run that a model is of, see ``run_of_model``; None for other models."""
     run = run_of_model(path)

@@ -93,7 +93,7 @@ def run_path(model: object) -> Path | None:
 
 
 def place_of(model: Path) -> tuple[str, Path]:
-    """Returns the name of a run, or of a model that it kept (``RUN/checkpoints/step-4``), in the folder of runs; and that folder."""
+    """Returns the name in the folder of runs, of a run or a model that it kept (``RUN/checkpoints/step-4``), and that folder."""
     folder = (run_of_model(model) or model).absolute().parent
     return os.path.relpath(model.absolute(), folder), folder
 

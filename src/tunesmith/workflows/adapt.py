@@ -20,15 +20,8 @@ from tunesmith.results import Verdict
 from tunesmith.run_folder import claim, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
-from tunesmith.workflows.compare import (
-    clusters_of,
-    compare,
-    compare_runs,
-    function_metrics,
-    positive_of,
-    saved_predictions,
-    saved_split,
-)
+from tunesmith.workflows.compare import clusters_of, compare, compare_runs, saved_predictions
+from tunesmith.workflows.saved_splits import function_metrics, positive_of, saved_split
 
 
 @dataclass(frozen=True)

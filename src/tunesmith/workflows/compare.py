@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,9 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
-from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.readers.given import read_evaluated
-from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import InputError
-from tunesmith.evaluation.embedding_tests import PROBLEM
-from tunesmith.evaluation.metrics.own_function import MeasuredRows, own_function
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
@@ -27,54 +23,24 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.metric_names import (
     BINARY_METRICS,
     DEFAULT_LABEL_METRIC,
-    DIRECTIONS,
     LABEL_METRICS,
     LOSS_METRICS,
     TEXT_METRICS,
     at_dimension,
     split_dimension,
 )
-from tunesmith.recipe.sections import ColumnsSection, Recipe
-from tunesmith.report.saved_run import load, read_predictions
-from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison, part
-from tunesmith.results import TEXT_CHARACTERS, RunResult, Verdict
-from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
+from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison
+from tunesmith.results import Verdict
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
-from tunesmith.tasks.classification.own_metrics import measured_rows, parameters_of
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
+from tunesmith.tasks.saved_recipe import is_kept_model, result_of_model, run_of_model
 from tunesmith.tasks.test_looks import count_compared
 from tunesmith.workflows.predict import columns_section
 from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_of, predict_table
+from tunesmith.workflows.saved_splits import SavedSplit, function_metrics, positive_of, saved_function, saved_seeds
 
 BITS = "bits_per_byte"
-Columns = dict[str, list[Any]]
-"""Column name -> cells, as in predictions.parquet."""
-
-
-@dataclass(frozen=True)
-class SavedSplit:
-    """The saved predictions of one run on one split, sorted by row.
-
-    Attributes:
-        labels: class names in the order of ``pred_probs``; empty without classes.
-        problem_type: of the predictions; empty where the rows have none.
-    """
-
-    run: Run
-    split: str
-    rows: Columns
-    labels: tuple[str, ...]
-    problem_type: str
-
-    @property
-    def result(self) -> RunResult:
-        return self.run.result
-
-    def at(self, row_ids: Sequence[int]) -> SavedSplit:
-        """Returns the rows with those ids, in their order."""
-        place = {row_id: i for i, row_id in enumerate(self.rows["row_id"])}
-        chosen = [place[row_id] for row_id in row_ids]
-        return replace(self, rows={name: [cells[i] for i in chosen] for name, cells in self.rows.items()})
 
 
 def compare(
@@ -90,8 +56,8 @@ def compare(
 ) -> list[Verdict]:
     """Returns the verdict of the first run or model against each other one, on the rows that both predict.
 
-    Runs have saved predictions. A classifier or regression that another program trained predicts the rows of the first run among
-    the others, or those of ``data``.
+    Runs have saved predictions. A classifier or regression that another program trained, and the model of an evaluation that
+    a run kept, predict the rows of the first run, or those of ``data``.
 
     Args:
         runs: runs, their folders or other models as for ``predict``, in a list or one after the other.
@@ -128,19 +94,21 @@ def compare(
 def splits_of_runs(
     given: Sequence[str | Path | Run], split: str | None, settings: ModelSettings, listener: Listener
 ) -> list[list[SavedSplit]]:
-    """Reads the saved predictions of runs, of every seed; other models predict the rows of the first run."""
-    runs = {i: Run.load(folder_of(run)) for i, run in enumerate(given) if not is_other_model(folder_of(run))}
-    if not runs:
+    """Reads the saved predictions of runs, of every seed; other models and those that runs kept predict the first run's rows."""
+    folders = [folder_of(run) for run in given]
+    runs = {i: Run.load(path) for i, path in enumerate(folders) if not is_other_model(path) and not is_kept_model(path)}
+    first = next(iter(runs.values()), None) or next((Run.load(run) for run in map(run_of_model, folders) if run), None)
+    if first is None:
         message = "none of these models is a finished run, whose rows the others could predict."
         raise InputError.one("compare", message, "Give labelled rows: --data FILE.")
-    first = next(iter(runs.values()))
     name = split or main_split(first.result)
     seeds = {i: saved_seeds(run, name) for i, run in runs.items()}
-    row_ids = next(iter(seeds.values()))[0].rows["row_id"]
-    for i, model in enumerate(given):
+    row_ids = (next(iter(seeds.values())) if seeds else saved_seeds(first, name))[0].rows["row_id"]
+    for i, path in enumerate(folders):
         if i not in runs:
-            done = predict_split_of(first, name, row_ids, folder_of(model), settings, listener)
-            seeds[i] = [predictions_as_saved(done, folder_of(model), name)]
+            own = settings if is_other_model(path) else AS_SAVED
+            done = predict_split_of(first, name, row_ids, path, own, listener)
+            seeds[i] = [predictions_as_saved(done, path, name)]
     return [seeds[i] for i in range(len(given))]
 
 
@@ -164,7 +132,7 @@ def count_looks(metric: str, systems: Sequence[Sequence[SavedSplit]], data: obje
     records = {}
     for split in {seeds[0].run.folder: seeds[0] for seeds in systems}.values():
         outputs = outputs_for(split, split, metric, systems[0][0].labels)
-        of_split = SplitMetrics(split.split, (metric,), clusters=clusters_of(split, ()))
+        of_split = with_function(SplitMetrics(split.split, (metric,), clusters=clusters_of(split, ())), split, metric)
         (value,) = metrics_of_outputs([outputs], of_split, Resampling())
         record = count_compared(value, data, split.run.folder) or {}
         records[record.get("file")] = record
@@ -180,42 +148,8 @@ def predictions_as_saved(predicted: PredictedSplit, name: Path, split: str) -> S
 
 def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict]) -> list[str]:
     """Lists what limits the verdicts of ``compare``: the number of comparisons, selection on the same rows, single seeds."""
-    results = [Run.load(folder_of(run)).result for run in runs if not is_other_model(folder_of(run))]
+    results = [result for run in runs if (result := result_of_model(folder_of(run))) is not None]
     return notes_on_comparison(results, verdicts)
-
-
-def saved_seeds(run: Run, split: str) -> list[SavedSplit]:
-    """Reads one split's predictions of every seed of the run, the best seed's first."""
-    best = saved_split(run, split)
-    every = read_predictions(run.folder / PREDICTIONS_OF_SEEDS)
-    if every is None:
-        return [best]
-    own = best.rows["seed"][0]
-    others = [seed for seed in dict.fromkeys(every["seed"]) if seed != own]
-    return [best, *(replace(best, rows=rows_of(every, split, seed)) for seed in others)]
-
-
-def saved_split(run: Run, split: str) -> SavedSplit:
-    """Reads one split's predictions of the best seed. Raises InputError where the run has none for it."""
-    rows = rows_of(load(run.folder).predictions or {}, split)
-    if not rows.get("row_id"):
-        splits = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
-        raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {splits}.")
-    data = run.result.data
-    kind = part(data, "splits", split).get("shape")
-    problem = str(data.get("problem_type", "")) if kind is None else PROBLEM.get(kind, "")
-    if problem not in (SINGLE, MULTI, REGRESSION, CLUSTERING):
-        problem = SINGLE if data.get("labels") else ""
-    return SavedSplit(run, split, rows, tuple(data.get("labels") or ()), problem)
-
-
-def rows_of(predictions: Columns, split: str, seed: int | None = None) -> Columns:
-    """Selects the rows of a split, and of a seed, sorted by row; columns that only other splits have are left out."""
-    seeds = predictions.get("seed", [None] * len(predictions.get("split", ())))
-    chosen = [i for i, name in enumerate(predictions.get("split", ())) if name == split and seed in (None, seeds[i])]
-    chosen.sort(key=predictions.get("row_id", []).__getitem__)
-    rows = {name: [cells[i] for i in chosen] for name, cells in predictions.items()}
-    return {name: cells for name, cells in rows.items() if any(cell is not None for cell in cells)}
 
 
 def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSplit], metric: str | None) -> Verdict:
@@ -246,10 +180,16 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     base = split_dimension(name)[0]
     split = SplitMetrics(ours.split, (base,), (base,), base, n_candidates=n_candidates, clusters=clusters)
     split = replace(split, positive=positive_of(ours))
-    if name in function_metrics(ours):
-        split = replace(split, of_predictions=(), verdict_metrics=(), own=saved_function(ours), own_verdict=name)
+    split = with_function(split, ours, name)
     verdict = whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
     return replace(verdict, metric=name)
+
+
+def with_function(metrics: SplitMetrics, split: SavedSplit, name: str) -> SplitMetrics:
+    """Returns the metrics with the run's function as the only one if it computes the named metric, else the same."""
+    if name not in function_metrics(split):
+        return metrics
+    return replace(metrics, of_predictions=(), verdict_metrics=(), own=saved_function(split), own_verdict=name)
 
 
 def clusters_of(split: SavedSplit, answered: Sequence[int]) -> dict[str, Array | None]:
@@ -297,39 +237,6 @@ def computable_metrics(split: SavedSplit) -> list[str]:
         sizes = [size for name in rows if (size := split_dimension(name)[1]) is not None]
         names += [at_dimension(name, size) for name in whole for size in (None, *sizes)]
     return [*names, *(name for name in TEXT_METRICS if name in rows)]
-
-
-def positive_of(split: SavedSplit) -> int | None:
-    """Returns the class id that F1 counts as positive; None if the run names none."""
-    named = str(split.result.data.get("positive_class", ""))
-    return split.labels.index(named) if named in split.labels else None
-
-
-def function_metrics(split: SavedSplit) -> list[str]:
-    """Returns the metrics of the split that the recipe's function computed from predictions; vectors are not saved."""
-    if part(split.result.recipe, "evaluate").get("function") is None or "prediction" not in split.rows:
-        return []
-    return [metric.name for metric in split.result.metrics if metric.split == split.split and metric.name not in DIRECTIONS]
-
-
-def saved_function(split: SavedSplit) -> Callable[[Outputs], MeasuredRows | None]:
-    """Loads the function of the run, to be called on saved rows. Raises InputError if they are not what it reads."""
-    data, rows = split.result.data, split.rows
-    labels = Labels(split.problem_type, split.labels or ("score",), value_type=str(data.get("label_type") or "str"))
-    pairs = list(rows["pair"]) if "pair" in rows else None
-    examples = Examples(split.split, "", list(rows["row_id"]), list(rows["text"]), list(rows["label"]), pairs)
-    section = Recipe.model_validate(split.result.recipe).evaluate
-    function = own_function(section, Path(str(data.get("base") or ".")), parameters_of(labels, examples), "saved predictions")
-    assert function is not None
-    if {"texts", "pairs"} & set(function.parameters) and any(
-        len(text) >= TEXT_CHARACTERS for text in (*rows["text"], *(pairs or ()))
-    ):
-        message = (
-            f"{function.reference} reads the texts, of which predictions.parquet holds the first {TEXT_CHARACTERS} characters."
-        )
-        raise InputError.one("--metric", message, "Use tunesmith evaluate RUN DATA for each run, or another metric.")
-    function = replace(function, names=tuple(function_metrics(split)))
-    return partial(measured_rows, function, examples, labels)
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:

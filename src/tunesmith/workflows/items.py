@@ -18,7 +18,7 @@ from tunesmith.errors import InputError
 from tunesmith.evaluation.item_response import MIN_MODELS, MODELS_FOR_DISCRIMINATION, ItemResponse, fit_item_response
 from tunesmith.report.words import main_split
 from tunesmith.tasks.finished import Run, folder_of
-from tunesmith.workflows.compare import SavedSplit, saved_seeds
+from tunesmith.workflows.saved_splits import SavedSplit, saved_seeds
 
 COLUMNS = (
     "row_id", "label", "n_models", "n_right", "difficulty", "difficulty_low", "difficulty_high",

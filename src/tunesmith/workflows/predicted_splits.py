@@ -26,10 +26,13 @@ from tunesmith.tasks.classification.other_model import ModelSettings, matched_to
 from tunesmith.tasks.classification.outputs import label_names
 from tunesmith.tasks.classification.predictor import Predictor
 from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.saved_recipe import result_of_model
 from tunesmith.workflows.evaluate import LabelledReading, known_rows, labelled_rows
 
 LABELLED = "labelled"
 """The family of the tasks whose models predict labels."""
+OF_RUN = ("base", "label_type", "positive_class")
+"""Entries of a run's ``data`` that its metrics need."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,13 @@ class PredictedSplit:
     record: dict[str, Any]
 
     def as_run(self, name: str | Path) -> Run:
-        """Returns a run without metrics: it holds the model's labels, and names it in messages."""
+        """Returns a run that names the model in messages, with its labels; the metrics are those of the run that it is of."""
         task = "regression" if self.record["problem_type"] == REGRESSION else "classification"
-        return Run(Path(name), RunResult(task=task, data=self.record))
+        of_run = result_of_model(Path(name))
+        if of_run is None:
+            return Run(Path(name), RunResult(task=task, data=self.record))
+        data = {key: of_run.data[key] for key in OF_RUN if key in of_run.data}
+        return Run(Path(name), RunResult(task=task, metrics=of_run.metrics, recipe=of_run.recipe, data={**data, **self.record}))
 
 
 def predict_table(

@@ -119,7 +119,8 @@ def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> li
 
 def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
     """Returns the prediction of a finished run for the row, and each metric's value with the row minus the one without it."""
-    from tunesmith.workflows.compare import saved_predictions, saved_split
+    from tunesmith.workflows.compare import saved_predictions
+    from tunesmith.workflows.saved_splits import saved_split
 
     predictor = load_predictor(run.folder)
     stages: dict[str, Any] = {"prediction": predictor.rows(predictor.scores(rows.texts, rows.pairs))[0]}
