@@ -45,8 +45,14 @@ def test_rows_are_copies_and_repeats_are_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("def score(labels): return 1 / 0", "metric.py:score, line 1: the function failed .* ZeroDivisionError"),
-        ("def score(labels):\n    x = 1\n    return labels.nothing", "metric.py:score, line 3: the function failed"),
+        (
+            "def score(labels): return 1 / 0",
+            "failed on 20 rows of validation: .*metric.py:1: ZeroDivisionError: division by zero.",
+        ),
+        (
+            "def score(labels):\n    x = 1\n    return labels.nothing",
+            "metric.py:score: the function failed .*:3: AttributeError",
+        ),
         ("def score(labels): return 'good'", r"the function returned 'good' .* one number"),
         ("def score(labels): return {}", r"the function returned \{\}"),
         ("def score(labels): return {'a': None}", r"the function returned \{'a': None\}"),
@@ -61,6 +67,26 @@ def test_what_a_trial_refuses(tmp_path: Path, code: str, message: str) -> None:
     function = load(tmp_path, code)
     with pytest.raises(RecipeError, match=message):
         probed(rows_of(function), {})
+
+
+def test_the_line_of_a_failure_is_named_wherever_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rules.py").write_text("def check(labels):\n    raise ValueError('boom')\n")
+    (tmp_path / "imported.py").write_text("from rules import check as score\n")
+    monkeypatch.chdir(tmp_path)
+    cases = (
+        ("def score(labels):\n    raise ValueError('boom')", "metric.py:score", "metric.py:2: ValueError: boom."),
+        ("from rules import check\ndef score(labels):\n    check(labels)", "metric.py:score", "metric.py:3: ValueError: boom."),
+        ("", "imported.py:score", f"{tmp_path}/rules.py:2: ValueError: boom."),
+    )
+    for code, reference, message in cases:
+        (tmp_path / "metric.py").write_text(code)
+        section = EvaluateSection(function=reference)
+        function = own_function(section, tmp_path / "recipes", KNOWN, "the rows of validation")  # the file is not in this folder
+        assert function is not None
+        with pytest.raises(RecipeError) as failure:
+            rows_of(function).values()
+        expected = f"evaluate.function {reference}: the function failed on 20 rows of validation: {message}"
+        assert str(failure.value) == expected
 
 
 @pytest.mark.parametrize(

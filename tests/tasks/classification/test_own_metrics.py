@@ -79,7 +79,11 @@ def test_three_metrics_have_three_roles(folder: Path, tiny_model: Path, sentence
 @pytest.mark.parametrize(
     ("code", "evaluate", "message"),
     [
-        ("def score(labels): return 1 / 0", {}, "metric.py:score, line 1: the function failed"),
+        (
+            "def score(labels): return 1 / 0",
+            {},
+            "on 6 rows of validation: metric.py:1: ZeroDivisionError: division by zero.",
+        ),
         (FUNCTION, {"metric": "gian"}, "evaluate.metric: gian is no metric here"),
         (FUNCTION, {"checkpoint_metric": "gian"}, "evaluate.checkpoint_metric: gian is no metric here"),
         (FUNCTION, {"metric": "ndcg@10"}, '"ndcg@10" is not a metric of classification'),

@@ -126,7 +126,7 @@ def test_a_function_of_pairs_measures_those_of_a_reranker(tiny_model: Path) -> N
 @pytest.mark.parametrize(
     ("evaluate", "message"),
     [
-        ({"function": "f.py:broken"}, "f.py:broken, line 12: the function failed on"),
+        ({"function": "f.py:broken"}, "f.py:broken: the function failed on"),
         ({"function": "f.py:both"}, "has parameters of rows (labels) and of a search (ranked)"),
         ({"function": "f.py:search", "checkpoint_metric": "my_mr"}, "It returns: my_mrr, places"),
     ],
@@ -137,5 +137,7 @@ def test_a_function_that_cannot_be_used_ends_before_the_training(
     if "both" in evaluate["function"] and not sections:
         message = "has the parameter 'labels', which the rows of validation and the queries of a search do not have"
     assert main(["train", recipe(tiny_model, evaluate, **sections)]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert ("f.py:12: " in error) == ("broken" in evaluate["function"])
     assert not Path("runs/e").exists()

@@ -21,7 +21,7 @@ import numpy as np
 from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.function_file import load_function
+from tunesmith.evaluation.metrics.function_file import failure_words, load_function
 
 SHORT_WORDS = 5
 """References of at most so many words (median) get exact match as the primary metric."""
@@ -227,11 +227,12 @@ def answer_function(reference: str, base: Path) -> UserFunction:
 def call_function(function: UserFunction, answer: str, reference: str, row: Row, row_id: int) -> float:
     """Calls the user's function. Raises RecipeError with file and row if it fails or returns no number from 0 to 1."""
     code = getattr(function, "__code__", None)
-    where = f"{FUNCTION_KEY} {code.co_filename if code else ''}:{getattr(function, '__name__', function)}, row {row_id}"
+    file = code.co_filename if code else ""
+    where = f"{FUNCTION_KEY} {file}:{getattr(function, '__name__', function)}, row {row_id}"
     try:
         score = function(answer, reference, row)
     except Exception as error:
-        raise RecipeError.one(where, f"the function failed: {type(error).__name__}: {error}.") from error
+        raise RecipeError.one(where, f"the function failed: {failure_words(error, Path(file))}.") from error
     if not isinstance(score, bool | int | float | np.number | np.bool_) or not 0 <= float(score) <= 1:
         raise RecipeError.one(where, f"the function returned {score!r}; a number from 0 to 1 was expected.")
     return float(score)

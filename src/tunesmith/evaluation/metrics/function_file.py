@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.files import locate
+from tunesmith.recipe.files import locate, same_path
 
 
 def load_function(reference: str, base: Path, key: str, remedy: str) -> Callable[..., Any]:
@@ -45,10 +45,23 @@ def load_function(reference: str, base: Path, key: str, remedy: str) -> Callable
     return function  # type: ignore[no-any-return]
 
 
+def failure_words(error: BaseException, file: Path) -> str:
+    """Returns where and by what a call failed: ``metric.py:12: ValueError: no rows``.
+
+    The line is the innermost one in the file that the recipe names; of a function that this file imports, the innermost one of
+    the files beside it.
+    """
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [(file, line) for path, line in frames if same_path(path, file)]
+    beside = [(path, line) for path, line in frames if same_path(path.parent, file.parent)]
+    what = f"{type(error).__name__}: {error}"
+    return next((f"{path}:{line}: {what}" for path, line in reversed(own or beside)), what)
+
+
 def line_words(error: BaseException, file: Path) -> str:
-    """Returns the last line of the file that the error passed through, as ``, line 12``; empty if there is none."""
-    place, frames = file.resolve(), traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == place]
-    if isinstance(error, SyntaxError) and error.filename is not None and Path(error.filename).resolve() == place:
+    """Returns the line at which a file failed when it was run, as ``, line 12``; empty if it failed in another one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if same_path(Path(frame.filename), file)]
+    if isinstance(error, SyntaxError) and error.filename is not None and same_path(Path(error.filename), file):
         lines = [error.lineno]
     return f", line {lines[-1]}" if lines and lines[-1] else ""

@@ -17,7 +17,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed, plural
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.metrics.function_file import line_words, load_function
+from tunesmith.evaluation.metrics.function_file import failure_words, load_function
+from tunesmith.recipe.files import locate
 from tunesmith.recipe.metric_names import DIRECTIONS, split_dimension
 from tunesmith.recipe.sections import EvaluateSection
 
@@ -122,7 +123,7 @@ def own_function(section: EvaluateSection, base: Path, known: Sequence[str], wha
         return None
     remedy = f"Its parameters are some of: {', '.join(known)}."
     call = load_function(section.function, base, KEY, f"Give file.py:name, a function. {remedy}")
-    file = base / section.function.rpartition(":")[0]
+    file = locate(section.function.rpartition(":")[0], base)
     try:
         parameters = inspect.signature(call).parameters.values()
     except (TypeError, ValueError) as error:
@@ -147,14 +148,13 @@ def call_function(function: OwnFunction, arguments: Mapping[str, Any], what: str
 
     Raises RecipeError if it fails, or returns something else than numbers by the names of its first call.
     """
+    place = f"{KEY} {function.reference}"
     try:
         with warnings.catch_warnings():  # undefined metrics of a resample: NaN says it
             warnings.simplefilter("ignore")
             returned = function.call(**arguments)
     except (Exception, SystemExit) as error:
-        place = f"{function.reference}{line_words(error, function.file)}"
-        raise RecipeError.one(f"{KEY} {place}", f"the function failed {what}: {type(error).__name__}: {error}.") from error
-    place = f"{KEY} {function.reference}"
+        raise RecipeError.one(place, f"the function failed {what}: {failure_words(error, function.file)}.") from error
     values = {function.default_name: returned} if is_number(returned) else returned
     if not isinstance(values, Mapping) or not values or not all(map(is_number, values.values())):
         raise RecipeError.one(place, f"the function returned {shown(returned)} {what}.", RETURNS)
