@@ -17,6 +17,7 @@ from tunesmith.report.words import (
     metric_interval,
     sample_size,
     threshold_notes,
+    unmeasured_notes,
     verdict_notes,
     verdicts_on,
     worst_first,
@@ -35,7 +36,8 @@ def summary_lines(result: RunResult, width: int | None = WIDTH) -> list[str]:
     """
     alarms = [line for alarm in result.alarms for line in (one_line(f"! {alarm.message}"), one_line(alarm.remedy, "  ")) if line]
     head = [one_line(recommendation(result).sentence), "", one_line(headline(result).sentence)]
-    notes = [one_line(note) for note in (*threshold_notes(result), *verdict_notes(result))]
+    unmeasured = unmeasured_notes(metric for metric in result.metrics if metric.split == main_split(result))
+    notes = [one_line(note) for note in (*unmeasured, *threshold_notes(result), *verdict_notes(result))]
     blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:

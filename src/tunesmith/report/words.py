@@ -36,7 +36,7 @@ CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 """The problem types of language models."""
 VALIDATION = "validation_"
 """Before the name of a validation metric, in the values of a progress event."""
-SHOWN_THRESHOLDS = 8
+SHOWN_THRESHOLDS, NOTE_CHARACTERS = 8, 300
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,20 @@ def threshold_words(thresholds: Sequence[float] | None, labels: Sequence[str]) -
 def metric_interval(metric: Metric | None) -> str:
     """Formats a metric with its interval; a dash if there is none."""
     return ABSENT if metric is None else with_interval(metric.value, metric.low, metric.high)
+
+
+def unmeasured_notes(metrics: Iterable[Metric]) -> list[str]:
+    """Lists why metrics have no value, each reason of a split once and cut to a few lines."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for metric in metrics:
+        if not is_number(metric.value) and metric.note:
+            names.setdefault((metric.split, metric.note), []).append(display_name(metric.name))
+    return [f"No {', '.join(named)} on {split}: {clipped(note)}" for (split, note), named in names.items()]
+
+
+def clipped(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= NOTE_CHARACTERS else f"{line[:NOTE_CHARACTERS]} ..."
 
 
 def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:

@@ -103,6 +103,32 @@ def test_what_cannot_be_used_ends_before_training(
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.parametrize("metric", ["money_accuracy", "accuracy"])
+def test_a_failure_after_the_training_is_told_once_in_the_summary_and_the_report(
+    folder: Path, tiny_model: Path, write_csv, sentences: list[dict[str, str]], capsys, metric: str
+) -> None:
+    (folder / "metric.py").write_text(
+        "def score(labels, predictions):\n"
+        "    if len(labels) == 60:\n"
+        "        raise ValueError('a row has no amount' + 999 * '.')\n"
+        "    return {'money_accuracy': (labels == predictions).mean()}\n"
+    )
+    for name, rows in (("train", sentences[100:]), ("validation", sentences[60:100]), ("test", sentences[:60])):
+        write_csv(rows, f"{name}.csv")
+    recipe = {
+        "data": {name: f"{name}.csv" for name in ("train", "validation", "test")}, "model": {"name": str(tiny_model)},
+        "train": TRAIN, "output": "runs/a",
+        "evaluate": {"function": "metric.py:score", "metric": metric, "n_resamples": 200, "baselines": ["majority"]},
+    }  # fmt: skip
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+    assert main(["train", "recipe.yaml"]) in (0, 3, 4)
+    reason = "No money accuracy on test: evaluate.function metric.py:score: the function failed on 60 rows of test: metric.py:3: "
+    assert capsys.readouterr().out.count(f"{reason}ValueError: a row has no amount") == 1
+    assert (folder / "runs/a/report.html").read_text().count(f"{reason}ValueError: a row has no amount") == 1
+    assert main(["evaluate", "runs/a", "test.csv"]) == 0
+    assert capsys.readouterr().out.count("metric.py:3: ValueError: a row has no amount") == 1
+
+
 def test_f1_of_a_named_class_is_that_of_scikit_learn(folder: Path, tiny_model: Path, sentences: list[dict[str, str]]) -> None:
     run = tunesmith.train(
         sentences, test=sentences[:60], model=str(tiny_model), output="runs/a", train=TRAIN,
