@@ -20,6 +20,7 @@ TEXT_CHARACTERS = 300
 """Length of the texts in the tables of a run; the rest is cut off."""
 SHOWN_ROWS = 5
 """Row numbers in the text of a finding."""
+BY_CALLS = "by calls of "  # in the words of an interval of a user's function, before its file and name
 
 Word = Literal["better", "worse", "cannot tell"]
 

@@ -8,8 +8,16 @@ from tunesmith.report.card import model_card
 from tunesmith.report.page import opening
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.summary import summary_lines
-from tunesmith.report.words import display_name, headline, main_metric, main_split, threshold_notes, threshold_words
-from tunesmith.results import Metric, RunResult, Verdict
+from tunesmith.report.words import (
+    display_name,
+    headline,
+    main_metric,
+    main_split,
+    range_notes,
+    threshold_notes,
+    threshold_words,
+)
+from tunesmith.results import BY_CALLS, Baseline, Metric, RunResult, Verdict
 
 F1 = Metric("macro_f1", "test", 0.913, 0.88, 0.94, 300)
 RMSE = Metric("rmse", "test", 0.41, 0.38, 0.44, 300, higher_is_better=False)
@@ -42,6 +50,25 @@ def test_where_less_is_better_the_amount_is_still_positive() -> None:
     assert summary.sentence == "Test RMSE 0.410 [0.380, 0.440]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
     summary = headline(result(RMSE, Verdict("rmse", "test", "tfidf", 0.06, 0.03, 0.09, "worse")))
     assert "worse than TF-IDF + linear by 0.060 [0.030, 0.090]" in summary.sentence
+
+
+def test_the_range_of_a_function_is_hinted_at_where_it_is_missing() -> None:
+    def notes(
+        *values: float, low: float = 0.9, high: float = 1.1, name: str = "money_accuracy", how: str = BY_CALLS
+    ) -> list[str]:
+        metrics = (Metric(name, "test", values[0], low, high, 60, interval=how), F1)
+        metrics += tuple(Metric("other", "validation", value, None, None, 60) for value in values[1:])
+        baseline = Baseline("majority", (Metric(name, "test", values[-1], None, None, 60),))
+        return range_notes(RunResult("classification", metrics, baselines=(baseline,)))
+
+    (note,) = notes(1.0, 0.0)
+    assert note.startswith("The interval of money accuracy leaves [0, 1]")
+    assert "evaluate.function_range: [0, 1]" in note
+    assert notes(0.1, low=-0.1, high=0.3)
+    assert not notes(1.0, high=1.0)  # the interval stays inside
+    assert not notes(1.0, 1.5)  # another value of the function, to which the range would apply, too
+    assert not notes(0.9, -0.2)
+    assert not notes(1.0, name="v_information", how="bootstrap")
 
 
 @pytest.mark.parametrize(

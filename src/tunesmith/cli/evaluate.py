@@ -119,7 +119,7 @@ def reject_options(args: argparse.Namespace, names: Sequence[str], reason: str, 
 def metric_lines(result: RunResult) -> list[str]:
     """Formats the metrics with their intervals, then flagged findings and alarms."""
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import display_name, looks_notes, sample_size, threshold_notes, unmeasured_notes
+    from tunesmith.report.words import display_name, looks_notes, range_notes, sample_size, threshold_notes, unmeasured_notes
 
     rows = [
         (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{not_measured(result, m)}")
@@ -127,7 +127,7 @@ def metric_lines(result: RunResult) -> list[str]:
     ]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.text}" for finding in result.findings if finding.flagged]
-    lines += [*unmeasured_notes(result.metrics), *threshold_notes(result), *looks_notes(result)]
+    lines += [*unmeasured_notes(result.metrics), *range_notes(result), *threshold_notes(result), *looks_notes(result)]
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
 
 
@@ -180,7 +180,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     quiet_libraries()
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import family_notes, looks_notes, unmeasured_notes
+    from tunesmith.report.words import family_notes, looks_notes, range_notes, unmeasured_notes
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
     result = evaluate_by_kind(
@@ -205,7 +205,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         lines += ["", f"row {answer['row_id']}: {shortened(answer['answer'])}", f"  reference: {shortened(answer['reference'])}"]
     verdicts = verdict_lines(args.run, result.verdicts, terminal) if result.verdicts else []
     notes = [*family_notes(result.verdicts, "table"), *(f"note: {finding.text}" for finding in result.findings)]
-    notes += [*unmeasured_notes(result.metrics), *looks_notes(result)]
+    notes += [*unmeasured_notes(result.metrics), *range_notes(result), *looks_notes(result)]
     return Outcome({**result.to_json(), "run": args.run}, lines=[head, *lines, "", *verdicts, *notes])
 
 
@@ -307,7 +307,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     """Formats the metrics of all models side by side, then the verdicts."""
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import number, with_interval
-    from tunesmith.report.words import family_notes, looks_notes, unmeasured_notes
+    from tunesmith.report.words import family_notes, looks_notes, range_notes, unmeasured_notes
 
     full = [metric for metric in result.metrics if " dim=" not in metric.name]
     rows: list[tuple[str, ...]] = [("", *(metric.name for metric in full))]
@@ -319,7 +319,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
         values = {m.name: m.value for m in baseline.metrics}
         rows.append((baseline.name, *(number(values.get(m.name)) for m in full)))
     notes = [*family_notes(result.verdicts, "table"), *(f"note: {finding.text}" for finding in result.findings)]
-    notes += [*unmeasured_notes(result.metrics), *looks_notes(result)]
+    notes += [*unmeasured_notes(result.metrics), *range_notes(result), *looks_notes(result)]
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
     geometry = result.data["geometry"]
     parts = [

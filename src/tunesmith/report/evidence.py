@@ -21,6 +21,7 @@ from tunesmith.report.words import (
     main_metric,
     main_split,
     metric_interval,
+    range_notes,
     unmeasured_notes,
     verdict_notes,
     verdicts_on,
@@ -77,7 +78,8 @@ def metrics(run: SavedRun) -> Markup | None:
     if not any(shown):
         return None
     note = "In brackets: 95 % intervals. ↓: lower is better. A dash: not computed or not defined."
-    remarks = [*unmeasured_notes(result.metrics), *(f"{display_name(b.name)}: {b.note}" for b in result.baselines if b.note)]
+    remarks = [*unmeasured_notes(result.metrics), *range_notes(result)]
+    remarks += [f"{display_name(b.name)}: {b.note}" for b in result.baselines if b.note]
     return join([*shown, *(tag("p", text, class_="note") for text in (note, *remarks))])
 
 

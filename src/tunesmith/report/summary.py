@@ -15,6 +15,7 @@ from tunesmith.report.words import (
     main_metric,
     main_split,
     metric_interval,
+    range_notes,
     sample_size,
     threshold_notes,
     unmeasured_notes,
@@ -37,7 +38,7 @@ def summary_lines(result: RunResult, width: int | None = WIDTH) -> list[str]:
     alarms = [line for alarm in result.alarms for line in (one_line(f"! {alarm.message}"), one_line(alarm.remedy, "  ")) if line]
     head = [one_line(recommendation(result).sentence), "", one_line(headline(result).sentence)]
     unmeasured = unmeasured_notes(metric for metric in result.metrics if metric.split == main_split(result))
-    notes = [one_line(note) for note in (*unmeasured, *threshold_notes(result), *verdict_notes(result))]
+    notes = [one_line(note) for note in (*unmeasured, *range_notes(result), *threshold_notes(result), *verdict_notes(result))]
     blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:

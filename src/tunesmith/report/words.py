@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS, metric_title
+from tunesmith.recipe.metric_names import DIRECTIONS, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS, metric_title, split_dimension
 from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, size, with_interval
-from tunesmith.results import Finding, Metric, RunResult, Verdict
+from tunesmith.results import BY_CALLS, Finding, Metric, RunResult, Verdict
 
 BASELINE_NAMES = {
     "majority": "majority class",
@@ -155,6 +155,21 @@ def unmeasured_notes(metrics: Iterable[Metric]) -> list[str]:
         if not is_number(metric.value) and metric.note:
             names.setdefault((metric.split, metric.note), []).append(display_name(metric.name))
     return [f"No {', '.join(named)} on {split}: {clipped(note)}" for (split, note), named in names.items()]
+
+
+def range_notes(result: RunResult) -> list[str]:
+    """Says that ``evaluate.function_range`` keeps intervals in [0, 1], where one of the user's function leaves it.
+
+    Nothing unless all values that the function gives, of every split and baseline, lie in [0, 1]: the range is that of all.
+    """
+    every = [*result.metrics, *(metric for baseline in result.baselines for metric in baseline.metrics)]
+    own = [metric for metric in every if split_dimension(metric.name)[0] not in DIRECTIONS and is_number(metric.value)]
+    if not all(0 <= (metric.value or 0) <= 1 for metric in own):
+        return []
+    leaving = [m for m in result.metrics if m in own and BY_CALLS in m.interval and ((m.low or 0) < 0 or (m.high or 0) > 1)]
+    names = ", ".join(dict.fromkeys(display_name(metric.name) for metric in leaving))
+    hint = "if no value can be outside, evaluate.function_range: [0, 1] keeps intervals inside."
+    return [f"The interval of {names} leaves [0, 1], where all values lie: {hint}"] if leaving else []
 
 
 def clipped(text: str) -> str:

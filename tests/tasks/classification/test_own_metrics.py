@@ -53,7 +53,7 @@ def test_three_metrics_have_three_roles(folder: Path, tiny_model: Path, sentence
     )  # fmt: skip
     result = run.result
     evaluations = lines(run.folder)
-    best = min(evaluations, key=lambda event: event["metrics"]["cost"])
+    best = min(evaluations, key=lambda event: (event["metrics"]["cost"], event["loss"]))
     assert result.training["best_step"] == best["step"]
     assert result.training["best_metric"] == {"name": "cost", "value": best["metrics"]["cost"]}
     assert result.training["early_stopping_metric"] == "loss"
@@ -84,7 +84,11 @@ def test_three_metrics_have_three_roles(folder: Path, tiny_model: Path, sentence
             {},
             "on 6 rows of validation: metric.py:1: ZeroDivisionError: division by zero.",
         ),
-        (FUNCTION, {"metric": "gian"}, "evaluate.metric: gian is no metric here"),
+        (
+            FUNCTION,
+            {"metric": "gian"},
+            "evaluate.metric: gian is no metric here, and is not returned by metric.py:score. Did you mean gain?",
+        ),
         (FUNCTION, {"checkpoint_metric": "gian"}, "evaluate.checkpoint_metric: gian is no metric here"),
         (FUNCTION, {"metric": "ndcg@10"}, '"ndcg@10" is not a metric of classification'),
         ("def score(pairs): return 1", {}, "'pairs', which the rows of validation do not have"),
@@ -101,6 +105,28 @@ def test_what_cannot_be_used_ends_before_training(
     assert main(["check", "r.yaml"]) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "runs").exists()
+
+
+def test_the_range_that_keeps_intervals_inside_is_named(
+    folder: Path, tiny_model: Path, sentences: list[dict[str, str]], write_csv, capsys
+) -> None:
+    (folder / "metric.py").write_text("def score(row_ids, predictions):\n    return {'share': (row_ids != 3).mean()}\n")
+    write_csv(sentences[100:], "train.csv")
+    write_csv(sentences[:60], "test.csv")
+    section = {"function": "metric.py:score", "n_resamples": 200, "baselines": ["majority"]}
+    recipe = {
+        "data": {"train": "train.csv", "test": "test.csv"}, "model": {"name": str(tiny_model)},
+        "train": TRAIN | {"num_train_epochs": 1}, "output": "runs/a", "evaluate": section,
+    }  # fmt: skip
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+    hint = "The interval of share leaves [0, 1]"
+    assert main(["train", "recipe.yaml"]) in (0, 3, 4)
+    assert capsys.readouterr().out.count(hint) == 1
+    assert (folder / "runs/a/report.html").read_text().count(hint) == 1
+    assert main(["evaluate", "runs/a", "test.csv"]) == 0
+    assert capsys.readouterr().out.count(hint) == 1
+    assert main(["train", "recipe.yaml", "evaluate.function_range=[0, 1]", "output=runs/b"]) in (0, 3, 4)
+    assert "function_range" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("metric", ["money_accuracy", "accuracy"])

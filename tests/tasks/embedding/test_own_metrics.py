@@ -105,7 +105,7 @@ def test_a_function_that_encodes_has_a_value_before_and_after_without_an_interva
         ({"checkpoint_metric": "ndcg@10"}, "evaluate.checkpoint_metric: these rows are not measured by ndcg@10"),
         (
             {"function": "e.py:score", "metric": "gapp"},
-            "gapp is no metric here, and is not returned by e.py:score. It returns: gap",
+            "gapp is no metric here, and is not returned by e.py:score. Did you mean gap? It returns: gap",
         ),
         (
             {"evaluators": ["EmbeddingSimilarityEvaluator"], "checkpoint_metric": "EmbeddingSimilarityEvaluator.pearson"},

@@ -21,6 +21,7 @@ from tunesmith.evaluation.metrics.function_file import failure_words, load_funct
 from tunesmith.recipe.files import locate
 from tunesmith.recipe.metric_names import DIRECTIONS, split_dimension
 from tunesmith.recipe.sections import EvaluateSection
+from tunesmith.recipe.suggest import closest
 
 KEY = "evaluate.function"
 RETURNS = 'It returns one number, or a dictionary of them such as {"profit": 12.5}.'
@@ -205,21 +206,21 @@ def probed(rows: MeasuredRows, named: Mapping[str, str]) -> OwnFunction:
             raise RecipeError.one(place, f"{name} is the name of a metric of tunesmith.", f"Return it as my_{name}, for example.")
     function = replace(function, names=tuple(values))
     for name in sorted(function.lower - set(values)):
-        raise RecipeError.one(
-            "evaluate.lower_is_better", f"{name} is not returned by {function.reference}.", returned_words(values)
-        )
+        message = f"{name} is not returned by {function.reference}."
+        raise RecipeError.one("evaluate.lower_is_better", message, intended_words(name, values))
     for key, name in named.items():
         if split_dimension(name)[0] not in DIRECTIONS and name not in values:
-            raise RecipeError.one(
-                key, f"{name} is no metric here, and is not returned by {function.reference}.", returned_words(values)
-            )
+            message = f"{name} is no metric here, and is not returned by {function.reference}."
+            raise RecipeError.one(key, message, intended_words(name, values))
     positions = np.sort(np.random.default_rng(0).integers(0, len(rows), len(rows)))
     replace(rows, function=function).values(positions)
     return function
 
 
-def returned_words(names: Mapping[str, float]) -> str:
-    return f"It returns: {', '.join(names)}."
+def intended_words(name: str, returned: Iterable[str]) -> str:
+    """Returns the closest of the metrics that the function returns, else of tunesmith's, and what it returns."""
+    guess = closest(name, returned) or closest(name, DIRECTIONS)
+    return f"{guess} It returns: {', '.join(returned)}.".strip()
 
 
 def seconds_per_call(rows: MeasuredRows) -> float:

@@ -29,7 +29,7 @@ from tunesmith.evaluation.metrics.intervals import (
 from tunesmith.evaluation.metrics.own_function import MeasuredRows, OwnFunction, seconds_per_call
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers, effective_number
 from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, SAME, UNBOUNDED, is_without_error, smallest_detectable, with_interval
-from tunesmith.results import Metric, Verdict
+from tunesmith.results import BY_CALLS, Metric, Verdict
 
 STEPS = (200, 500, 1_000, 2_000, 5_000, 10_000)
 """Numbers of resamples; few of them, so that the same function gets the same number whatever else the machine does."""
@@ -87,7 +87,7 @@ def own_metrics(split: str, systems: Sequence[MeasuredRows], resampling: Resampl
         error = None if error is None else error.with_rows(hidden[k])
         low, high, note = ends_of(value, error, resampled, function.ends, resampling.level)
         how = resampling_words(len(resampled.drawn), len(systems), resampled.n_clusters is not None)
-        how = "" if low is None else f"bootstrap standard error, {how}, by calls of {function.reference}"
+        how = "" if low is None else f"bootstrap standard error, {how}, {BY_CALLS}{function.reference}"
         metrics.append(replace(metric, value=value, low=low, high=high, interval=how, note=note))
     return metrics
 
@@ -151,7 +151,7 @@ def own_verdict(
         same = abs(means[0] - means[1]) <= 1e-12
         return replace(undecided, note=SAME if same else NO_VARIATION)
     words = resampling_words(len(resampled.drawn), 1, resampled.n_clusters is not None)
-    how, exact_test = f"paired bootstrap standard error, {words}, by calls of {function.reference}", None
+    how, exact_test = f"paired bootstrap standard error, {words}, {BY_CALLS}{function.reference}", None
     if len(systems) == 2:
         exact_test = partial(exchange_p_value, systems, name, means[0] - means[1], len(resampled.drawn), resampling)
     else:
