@@ -11,6 +11,7 @@ import pytest
 
 import tunesmith
 from tests.finished_models import save_classifier
+from tunesmith.data.concatenated import SourceFile
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels
@@ -54,6 +55,8 @@ def test_a_run_that_was_trained_on_the_rows_is_noted(monkeypatch: pytest.MonkeyP
     )
     assert seen == ("It was trained on labels of rows.csv: its agreement is higher than that of an independent oracle.",)
     assert stranger == of_test == ()
+    joined = SourceFile("old.csv", "1", 0, 2, (0, 1)), SourceFile("rows.csv", "2", 2, 2, (0, 1))
+    assert make_oracle_query(run)(data([0, 1], sha256="of both", files=joined)).labels["train"].remarks == seen
 
 
 def test_a_function_answers_in_python() -> None:

@@ -102,6 +102,23 @@ def test_a_comparison_on_a_file_is_a_look_of_each_run_and_one_of_saved_rows_is_n
     assert again.data["test_looks"]["count"] == 3
 
 
+def test_rows_that_a_run_was_trained_on_are_named(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, train = shutil.copytree(place / "run", tmp_path / "run"), place / "train.jsonl"
+    seen = f"{run} was trained on 108 rows of {train}, and its checkpoint was chosen on 12 other rows"
+    assert main(["evaluate", str(run), str(train)]) == 0
+    assert f"note: {seen}" in capsys.readouterr().out
+    assert main(["evaluate", str(run), str(train), "--json"]) == 0
+    assert [f["name"] for f in json.loads(capsys.readouterr().out)["findings"]] == ["seen_in_training"]
+    models = [str(run), str(place / "other"), "--metric", "accuracy", "--data"]
+    assert main(["compare", *models, str(train)]) in (0, 3, 4)
+    assert seen in capsys.readouterr().out
+    assert main(["compare", *models, str(train), "--json"]) in (0, 3, 4)
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith(seen)
+    assert tunesmith.evaluate(run, place / "test.jsonl").findings == ()
+    assert main(["compare", *models, str(place / "test.jsonl")]) in (0, 3, 4)
+    assert "was trained on" not in capsys.readouterr().out
+
+
 def test_what_cannot_be_compared_is_one_clear_error(place: Path, tiny_model: Path, tmp_path: Path) -> None:
     three = save_classifier(tmp_path / "three", tiny_model, ("neg", "neutral", "pos"))
     unnamed = save_classifier(tmp_path / "unnamed", tiny_model)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     item_lines = measured_items(args, [Path(name) for name in runs], json) if args.items else []
     words = {verdict.word for verdict in verdicts}
-    notes = limits_of_verdicts(runs, verdicts)
+    notes = json["notes"] = limits_of_verdicts(runs, verdicts, args.data)
     code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
     return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines], exit_code=code)
 

@@ -29,6 +29,7 @@ from tunesmith.tasks.classification.other_model import (
     open_predictor,
 )
 from tunesmith.tasks.finished import Run
+from tunesmith.tasks.seen_rows import seen_rows
 
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 SOURCE_PREFIXES = ("builtin:", "hub:")
@@ -138,7 +139,6 @@ def run_oracle(run: Run) -> Oracle:
     if record.get("problem_type") != SINGLE:
         raise ModelError.one(str(run.folder), "an oracle has to give each text one label; this run's model does not.")
     name, known = str(run.folder), frozenset(record["labels"])
-    trained_on = {part["sha256"] for split, part in record["splits"].items() if split != "test" and part["sha256"]}
 
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
         has_pairs = record["columns"]["pair"] is not None
@@ -152,10 +152,15 @@ def run_oracle(run: Run) -> Oracle:
             confidence = np.array([row["probability"] for row in predictions])
             file = Path(part.source).name
             remark = f"It was trained on labels of {file}: its agreement is higher than that of an independent oracle."
-            labels[split] = OracleLabels(names, confidence, known, (remark,) if part.sha256 in trained_on else ())
+            labels[split] = OracleLabels(names, confidence, known, (remark,) if is_seen(run, part) else ())
         return labels
 
     return Oracle(name, label, known)
+
+
+def is_seen(run: Run, rows: Examples) -> bool:
+    """Returns whether the run was trained on rows of the same file, or of one of the same files."""
+    return any(seen_rows(run, sha256) for sha256 in (rows.sha256, *(file.sha256 for file in rows.files)))
 
 
 def is_model_name(name: str) -> bool:

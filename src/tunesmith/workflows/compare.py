@@ -12,7 +12,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
-from tunesmith.data.readers.given import read_evaluated
+from tunesmith.data.readers.given import read_evaluated, source_name
+from tunesmith.data.readers.hashes import hash_rows
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -35,6 +36,7 @@ from tunesmith.results import Verdict
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.tasks.saved_recipe import is_kept_model, result_of_model, run_of_model
+from tunesmith.tasks.seen_rows import seen_notes
 from tunesmith.tasks.test_looks import count_compared
 from tunesmith.workflows.predict import columns_section
 from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_of, predict_table
@@ -146,10 +148,11 @@ def predictions_as_saved(predicted: PredictedSplit, name: Path, split: str) -> S
     return SavedSplit(run, split, predicted.columns, tuple(predicted.record["labels"]), predicted.record["problem_type"])
 
 
-def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict]) -> list[str]:
-    """Lists what limits the verdicts of ``compare``: the number of comparisons, selection on the same rows, single seeds."""
+def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict], data: object = None) -> list[str]:
+    """Lists what limits the verdicts of ``compare``: rows of ``data`` that a run has seen, and see ``notes_on_comparison``."""
     results = [result for run in runs if (result := result_of_model(folder_of(run))) is not None]
-    return notes_on_comparison(results, verdicts)
+    seen = [] if data is None else seen_notes(runs, hash_rows(read_evaluated(data)), source_name(data))
+    return [*seen, *notes_on_comparison(results, verdicts)]
 
 
 def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSplit], metric: str | None) -> Verdict:

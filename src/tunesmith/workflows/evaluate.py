@@ -16,6 +16,7 @@ from tunesmith.data.labelled.class_numbers import aligned
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, label_cells, unknown_labels
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.given import read_evaluated, source_name
+from tunesmith.data.readers.hashes import hash_rows
 from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError
@@ -41,6 +42,7 @@ from tunesmith.tasks.classification.own_metrics import metrics_of_run
 from tunesmith.tasks.classification.predicted import text_columns, with_joined_text
 from tunesmith.tasks.classification.predictor import Predictor
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
+from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.workflows.predict import columns_section
 
@@ -99,7 +101,7 @@ def evaluate(
         training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
         data={"source": name, "rows_read": table.rows_read, **rows_record(examples, predictor.config.labels, unknown)},
     )
-    return with_look(result, data, folder)
+    return with_look(with_seen_rows(result, hash_rows(table), name, [folder]), data, folder)
 
 
 def with_group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from tunesmith.cli.main import main
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.rows import usable_rows
+from tunesmith.data.readers.hashes import hash_table
 from tunesmith.data.table import Table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import at_best_f1, rows_test
+from tunesmith.results import RunResult
 from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
 THINGS = ("owl", "bee", "river", "engine", "castle", "violin", "glacier", "market", "lantern", "orchard", "harbour", "comet")
@@ -134,6 +137,18 @@ def test_rows_without_a_text_are_left_out_and_counted(capsys) -> None:
     result = capsys.readouterr().out
     assert "note: 1 row without a text left out." in result
     assert "accuracy" in result
+
+
+def test_rows_that_a_model_was_trained_on_are_named(tiny_model: Path, tmp_path: Path) -> None:
+    data = {"anchor": QUESTIONS, "positive": NEAR, "negative": FAR}
+    run = tmp_path / "run"
+    shutil.copytree(tiny_model, run / "model")
+    splits = {"train": {"sha256": hash_table(data), "rows": 12}}
+    RunResult("embedding", data={"splits": splits}).save(run / "result.json")
+    (finding,) = evaluate_similarity("builtin:minilm", data, against=[run], n_resamples=100).findings
+    assert finding.text.startswith(f"{run} was trained on 12 rows of table in memory")
+    other = {**data, "positive": FAR, "negative": NEAR}
+    assert evaluate_similarity("builtin:minilm", other, against=[run], n_resamples=100).findings == ()
 
 
 def test_the_best_f1_is_that_of_the_best_threshold() -> None:

@@ -55,6 +55,14 @@ def test_another_model_stands_beside_it_with_verdicts(place: Path) -> None:
     assert {v.split for v in found.verdicts} == {"test", "general"}
 
 
+def test_rows_that_a_model_was_trained_on_are_named(place: Path) -> None:
+    trained = evaluate_language(place / "base", place / "train.jsonl", against=[place / "full"], n_resamples=400)
+    words = f"{place / 'full'} was trained on 48 rows of {place / 'train.jsonl'}, and its checkpoint was chosen on 12 other rows"
+    assert words in [finding.text for finding in trained.findings][-1]
+    tested = evaluate_language(place / "full", place / "test.jsonl", n_resamples=400)
+    assert "seen_in_training" not in {finding.name for finding in tested.findings}
+
+
 def test_another_tokenizer_is_compared_by_bytes_or_not_at_all(place: Path, tmp_path: Path) -> None:
     from tests.language_models import tokenizer
 

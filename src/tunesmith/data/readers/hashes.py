@@ -34,6 +34,11 @@ def hash_table(frame: object) -> str:
     return hashlib.sha256(repr(table.columns).encode("utf-8", "backslashreplace")).hexdigest()
 
 
+def hash_rows(table: Table) -> str:
+    """Returns the sha256 of the file that a table was read from, as runs record it; of the cells where there is no file."""
+    return table.sha256 or hash_table(table)
+
+
 def hash_given(data: object) -> str:
     """Returns the sha256 of the rows that a caller gives: a path, built-in data, or a table in memory; empty for hub data."""
     if not isinstance(data, str | Path):

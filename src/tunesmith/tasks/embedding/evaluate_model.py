@@ -20,6 +20,7 @@ from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.given import read_evaluated, source_name
+from tunesmith.data.readers.hashes import hash_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
@@ -41,6 +42,7 @@ from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan
 from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, recipe_with_own_metrics, score_range_of
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.saved_recipe import recipe_of_run, result_of_model
+from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 
 SPLIT = "test"
@@ -164,7 +166,7 @@ def evaluate_similarity(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        table, _ = divide_text_lists(read_evaluated(data, listener))
+        table, _ = divide_text_lists(given := read_evaluated(data, listener))
         row_format = detect_pair_format(table, columns or {})
         table, note = with_class_names(table, row_format)
         mapping = list[str]()
@@ -188,7 +190,8 @@ def evaluate_similarity(
             *left_out,
         ],
     )
-    return with_look(evaluate_plan(plan, clock, started), data, target)
+    result = with_seen_rows(evaluate_plan(plan, clock, started), hash_rows(given), source_name(data), [target, *against])
+    return with_look(result, data, target)
 
 
 def with_classes_of_run(target: str | Path, table: Table, row_format: PairFormat, notes: list[str]) -> Table:

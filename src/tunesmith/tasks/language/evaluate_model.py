@@ -15,6 +15,7 @@ from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_evaluated_chats
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.readers.given import source_name
+from tunesmith.data.readers.hashes import hash_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -46,6 +47,7 @@ from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
 from tunesmith.tasks.language.scoring import EvalSplit
 from tunesmith.tasks.saved_recipe import run_of_model
+from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.trainers.tokens import TrainingTokens
 
@@ -124,7 +126,7 @@ def evaluate_language(
         environment=environment(),
         data=data_record(source_name(data), rows, ours),
     )
-    return with_look(result, data, target)
+    return with_look(with_seen_rows(result, hash_rows(table), source_name(data), [target, *against]), data, target)
 
 
 def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock) -> EvaluatedModel:
