@@ -130,6 +130,11 @@ def test_what_cannot_be_compared_is_one_clear_error(place: Path, tiny_model: Pat
         ([place / "run", number], {}, "it is a model for regression, and the labels of"),
         ([place / "run", place / "run"], {"labels": {"LABEL_0": "neg"}}, "every model is a run"),
         ([place / "run", unnamed], {"labels": {"0": "no", "1": "yes", "neg": "no", "pos": "yes"}}, "the map renames neg, pos"),
+        (
+            [place / "run", unnamed],
+            {"labels": {"0": "neg"}},
+            "1 class is no key of the map, in .*unnamed: LABEL_1; .*no class: 'pos'",
+        ),
         ([place / "run", "builtin:minilm"], {}, "this is an embedding model"),
     ]
     for runs, options, message in cases:

@@ -71,6 +71,37 @@ def test_other_labels_are_refused_with_both_lists(names: tuple[str, ...], labels
     assert ("--labels '{" in str(refused.value)) is (len(labels) <= len(names))
 
 
+LACKS_2 = "1 class is no key of the map, in model: LABEL_2; 1 label of data.csv is no class: 'c'. Add LABEL_2: NAME to the map."
+THREE = ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "given", "message"),
+    [
+        (("a", "b", "c"), {"0", "1", "2"}, {"0": "a", "1": "b"},
+         "1 label is no key of the map, in data.csv: '2'. Add 2: NAME with a class of model, such as c."),
+        (("a", "b", "c"), {"0", "1", "2"}, {"0": "a"},
+         "2 labels are no keys of the map, in data.csv: '1', '2'. Add 1: NAME with a class of model, such as b, c."),
+        (THREE, {"0", "1", "2"}, {"0": "a", "1": "b"},
+         "1 label is no key of the map, in data.csv: '2'. Add 2: NAME with a class of model, such as LABEL_2."),
+        (THREE, {"a", "b", "c"}, {"0": "a", "1": "b"},
+         LACKS_2),
+        (THREE, {"a", "b", "c"}, {"LABEL_0": "a", "LABEL_1": "b"},
+         LACKS_2),
+        (("alarm", "timer"), {"0", "1"}, {"0": "alarm", "1": "tmer"},
+         "the map of labels gives 1 the name tmer, and model has no such class. Did you mean timer?"),
+        (("alarm", "timer"), {"0", "1"}, {"0": "alarm", "1": "zz"},
+         "the map of labels gives 1 the name zz, and model has no such class. It has alarm, timer."),
+    ],
+)  # fmt: skip
+def test_a_map_that_lacks_a_label_is_refused_for_this_label_alone(
+    names: tuple[str, ...], labels: set[str], given: Mapping[str, str], message: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        match(names, labels, given)
+    assert str(refused.value) == f"--labels: {message}"
+
+
 def test_a_map_names_the_classes_of_the_model_or_the_labels_of_the_data() -> None:
     named = {"LABEL_0": "pos", "LABEL_1": "neg"}
     assert match(UNNAMED, {"neg", "pos"}, named).names == ("pos", "neg")

@@ -14,6 +14,7 @@ from tunesmith.data.labelled.class_numbers import other_notation
 from tunesmith.data.labelled.labels import MULTI, class_name, class_names, kept_texts, label_cells
 from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.errors import InputError
+from tunesmith.recipe.suggest import closest
 
 UNNAMED = "LABEL_"
 """The beginning of the names that transformers gives to classes without names: LABEL_0, LABEL_1, ..."""
@@ -101,7 +102,8 @@ def match_classes(
             shown = listed((f"{old} is {new}" for old, new in notation.items()), 5)
             notes.append(f"{source} writes the classes in another way than {where}, and is aligned: {shown}.")
         else:
-            raise no_match(final, labels, where, source)
+            problem = incomplete_map(names, final, occurring, given, where, source) if labels & set(final) else None
+            raise problem or no_match(final, labels, where, source)
         labels = {of_data.get(label, label) for label in occurring}
     if absent := [name for name in final if name not in labels]:
         notes.append(f"No row of {source} has the class {listed(absent, SHOWN_CLASSES)}, which {where} can predict.")
@@ -115,6 +117,42 @@ def without_case(names: Sequence[str], labels: Collection[str]) -> dict[str, str
     if len(folded) < len(names) or len(own) < len(labels) or not set(own) <= set(folded):
         return {}
     return {folded[key]: label for key, label in own.items()}
+
+
+def incomplete_map(
+    names: Sequence[str], final: Sequence[str], occurring: Collection[str], given: Mapping[str, str], where: str, source: str
+) -> InputError | None:
+    """Returns the error about a map without one of its labels or classes, or with a name of no class; None for other reasons.
+
+    Args:
+        names, final: the classes of the model, before and after the map.
+        occurring, given: see ``match_classes``.
+    """
+    of_labels = {label: given[label] for label in sorted(occurring) if label in given}
+    if wrong := {label: name for label, name in of_labels.items() if name not in final}:
+        return no_such_class(wrong, final, where)
+    absent = [label for label in sorted(occurring) if label not in given and label not in final]
+    shown = listed(map(repr, absent), SHOWN_CLASSES)
+    if absent and of_labels:
+        what = plural(len(absent), "label", "is no key", "are no keys")
+        free = [name for name in final if name not in {*of_labels.values(), *occurring}] or final
+        remedy = f"Add {absent[0]}: NAME with a class of {where}, such as {listed(free, SHOWN_CLASSES)}."
+        return InputError.one("--labels", f"{what} of the map, in {source}: {shown}.", remedy)
+    left = [name for name, new in zip(names, final, strict=True) if name == new and name not in occurring]
+    if not (absent and given and left):
+        return None
+    what = plural(len(left), "class", "is no key", "are no keys")
+    of_data = f"{plural(len(absent), 'label')} of {source} {'is' if len(absent) == 1 else 'are'} no class: {shown}"
+    message = f"{what} of the map, in {where}: {listed(left, SHOWN_CLASSES)}; {of_data}."
+    return InputError.one("--labels", message, f"Add {left[0]}: NAME to the map.")
+
+
+def no_such_class(wrong: Mapping[str, str], final: Sequence[str], where: str) -> InputError:
+    """Returns the error about a map that gives labels the names of classes that the model does not have."""
+    given = listed((f"{label} the name {name}" for label, name in wrong.items()), 5)
+    near = [suggestion for name in wrong.values() if (suggestion := closest(name, final))]
+    remedy = near[0] if near else f"It has {listed(final, SHOWN_CLASSES)}."
+    return InputError.one("--labels", f"the map of labels gives {given}, and {where} has no such class.", remedy)
 
 
 def no_match(names: Sequence[str], labels: Collection[str], where: str, source: str) -> InputError:
