@@ -32,6 +32,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"data": {"labels": {"0": "a", "b.csv": {"0": "a"}}}}, "data.labels: holds maps beside single classes."),
     ({"data": {"labels": {"c.csv": {"0": "a"}}, "also": ["b.csv"]}}, "data.labels.c.csv: is not a file of this recipe."),
+    (
+        {"data": {"labels": {"c.csv": {"0": "a"}}, "also": ["nosuch.csv"]}},
+        "data.labels.c.csv: is not a file of this recipe. data.also[0] is nosuch.csv: there is no such file.",
+    ),
     ({"data": {"labels": {"train": {}}}}, "data.labels.train: is an empty map."),
     ({"data": {"labels": {"0": " "}}}, "data.labels.0: the name of the class is empty."),
     ({"data": {"labels": {" ": "a"}}}, "data.labels. : the label is empty."),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tunesmith.recipe.suggest import OTHER_NAMES, SENTENCES, closest, suggest, suggest_upstream
+from tunesmith.recipe.suggest import OTHER_NAMES, SENTENCES, closest, suggest, suggest_override, suggest_upstream
 from tunesmith.recipe.tree import all_keys
 from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
@@ -133,6 +133,25 @@ def test_every_option_of_the_installed_tools_has_a_remedy() -> None:
 def test_closest() -> None:
     assert closest("Tfdif", ["majority", "tfidf"]) == "Did you mean tfidf?"
     assert closest("zzz", ["majority"]) == ""
+    assert closest("15", ["5", "1"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("learning_rate", "Recipe keys have no dashes: write train.learning_rate=3."),
+        ("learning-rate", "Recipe keys have no dashes: write train.learning_rate=3."),
+        ("train.learning_rate", "Recipe keys have no dashes: write train.learning_rate=3."),
+        ("learing_rate", "Recipe keys have no dashes: write train.learning_rate=3."),
+        ("epochs", "Recipe keys have no dashes: write train.num_train_epochs=3."),
+        ("adam_beta1", "Recipe keys have no dashes: write upstream.adam_beta1=3."),
+        ("metric", "Recipe keys have no dashes: write evaluate.metric=3 or train.early_stopping.metric=3."),
+        ("fp16", SENTENCES["fp16"]),
+        ("xyz", ""),
+    ],
+)
+def test_an_option_that_is_a_recipe_key_is_an_override(name: str, remedy: str) -> None:
+    assert suggest_override(name, "3") == remedy
 
 
 def test_every_name_of_another_tool_leads_to_a_key() -> None:

@@ -49,13 +49,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        remedy = did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
+        remedy = self.remedy_of(unknown, message) if unknown.startswith("-") else ""
         start, separator, names = message.partition("are required: ")  # parse_intermixed_args lists optional arguments, too
         optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
         required = ", ".join(name for name in names.split(", ") if name not in optional)
         verb = self.prog.removeprefix("tunesmith ")
         shown = LONG_WORD.sub(shortened, f"{start}{separator}{required}")
         raise UsageError.one(verb, f"{shown}.", remedy or f"See: {self.prog} --help")
+
+    def remedy_of(self, option: str, message: str) -> str:
+        """Suggests an option of nearly the same spelling, or the override of a recipe key; empty if neither is close."""
+        name, names = option.lstrip("-"), [known for known in self._option_string_actions if known.startswith("--")]
+        near = did_you_mean(name, [known[2:] for known in names], "--")
+        if near or not any(action.metavar == "KEY=VALUE" for action in self._actions):
+            return near
+        from tunesmith.recipe.suggest import suggest_override
+
+        value = message.partition(option)[2][1:].split(" ")[0]
+        return suggest_override(name, "VALUE" if not value or value.startswith("--") else value)
 
 
 def shortened(word: re.Match[str]) -> str:
@@ -93,12 +104,14 @@ def process_count(word: str) -> int | str:
     return int(word)
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
+def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
+    """Returns ``Did you mean NAME?`` for a close spelling, or the beginning of one name; empty if there is none."""
     import difflib
 
-    near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f"Did you mean {near[0]}?" if near else ""
+    known = list(names)
+    begun = [name for name in known if len(word) > 2 and name.startswith(word)]
+    near = begun if len(begun) == 1 else difflib.get_close_matches(word, known, n=1, cutoff=0.75)
+    return f"Did you mean {prefix}{near[0]}?" if near else ""
 
 
 def make_parser(verb: Verb) -> Parser:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.recipe import task_rules
 from tunesmith.recipe.files import fault_of_name, inside, is_file, is_file_name, locate, same_path
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.sections import DataSection, Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
 from tunesmith.recipe.template import parse_template
@@ -122,14 +123,23 @@ def _labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield from _label_map(labels, path)
         return
     files = [name for split in SPLIT_KEYS if (name := data.file(split))]
+    absent = _absent_files(data, base)
     names = [*files, *data.also, *SPLIT_KEYS, *(f"also[{i}]" for i in range(len(data.also)))]
     for name, classes in labels.items():
         if name not in names:
-            remedy = closest(name, names) or f"Files: {', '.join([*files, *data.also])}."
+            remedy = absent or closest(name, names) or f"Files: {', '.join([*files, *data.also])}."
             yield Fault((*path, name), "is not a file of this recipe", remedy)
         if not classes:
             yield Fault((*path, name), "is an empty map", "Write {label: class}, or remove it.")
         yield from _label_map(classes, (*path, name))
+
+
+def _absent_files(data: DataSection, base: Path) -> str:
+    """Names the data files of the recipe that do not exist, in one sentence; empty if all do."""
+    files = {f"data.{split}": name for split in SPLIT_KEYS if (name := data.file(split))}
+    files |= {f"data.also[{i}]": name for i, name in enumerate(data.also)}
+    absent = [f"{key} is {name}" for key, name in files.items() if is_file_name(name) and not os.path.exists(locate(name, base))]
+    return f"{'; '.join(absent)}: there is no such file." if absent else ""
 
 
 def _label_map(labels: Mapping[str, object], path: KeyPath) -> Iterator[Fault]:

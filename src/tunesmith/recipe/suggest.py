@@ -17,6 +17,7 @@ from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 _CLOSE = 0.72
 _MANY_KEYS = 15
+_NUMBER = re.compile(r"[-+]?[\d.]+")
 
 _GROUPS: dict[str, str] = {
     "model.name": (
@@ -185,8 +186,27 @@ def suggest_upstream(key: str) -> str:
     return outside or "It takes the fields of transformers.TrainingArguments."
 
 
+def suggest_override(name: str, value: str) -> str:
+    """Suggests the override ``KEY=VALUE`` for a recipe key, or its name in another tool, written as an option; empty for none."""
+    plain, keys = _snake_case(name), all_keys()
+    if plain in SENTENCES:
+        return SENTENCES[plain]
+    paths = [".".join(path) for path in keys if plain in (".".join(path), path[-1])]
+    if not paths and plain in OTHER_NAMES:
+        paths = [OTHER_NAMES[plain]]
+    if not paths and plain in UPSTREAM_KEYS:
+        paths = [f"upstream.{plain}"]
+    if not paths:
+        last = get_close_matches(plain, dict.fromkeys(path[-1] for path in keys), 1, 0.8)
+        paths = [".".join(path) for path in keys if [path[-1]] == last]
+    paths.sort(key=lambda path: path.count("."))  # evaluate.metric before train.early_stopping.metric
+    return f"Recipe keys have no dashes: write {' or '.join(f'{path}={value}' for path in paths)}." if paths else ""
+
+
 def closest(word: str, names: Iterable[str]) -> str:
-    """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
+    """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar, and for numbers."""
+    if _NUMBER.fullmatch(word.strip()):
+        return ""  # 15 is no misspelled 5
     spelled = {name.lower(): name for name in names}
     near = get_close_matches(word.lower(), spelled, 1, 0.6)
     return f"Did you mean {spelled[near[0]]}?" if near else ""

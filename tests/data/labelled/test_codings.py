@@ -36,8 +36,10 @@ def test_classes_that_a_file_adds_are_noted() -> None:
 def test_files_without_a_common_class_are_refused_with_both_lists_and_an_example() -> None:
     with pytest.raises(DataError) as error:
         shared_coding([classes("a.csv", "no", "yes"), classes("b.csv", "0", "1")])
-    for words in ("its classes (0, 1) is one of a.csv (no, yes)", "numbers and the other names", "{b.csv: {0: no, 1: yes}}"):
+    for words in ("its classes (0, 1) is one of a.csv (no, yes)", "numbers and the other names", "{b.csv: {0: NAME, 1: NAME}}"):
         assert words in str(error.value)
+    with pytest.raises(DataError, match=r"\{2: NAME, 10: NAME, b: NAME, \.\.\.\}"):
+        shared_coding([classes("a.csv", "no", "yes"), classes("b.csv", "10", "2", "b", "c")])
     with pytest.raises(DataError, match=r"\{No: no, Yes: yes\}"):
         shared_coding([classes("a.csv", "no", "yes"), classes("b.csv", "Yes", "No")])
 

@@ -106,6 +106,14 @@ def test_labels_without_a_key_are_listed_for_every_file_with_the_closest_keys() 
     assert "'bda' (2 rows; did you mean bad?)" in str(error.value)
 
 
+def test_numbers_without_a_key_are_no_spelling_mistakes_and_get_no_class() -> None:
+    with pytest.raises(DataError) as error:
+        both(rows("5", "1", "15"), rows("5"), {"5": "x", "1": "y"})
+    assert "in the column label: '15' (1 row). Give each a class, such as {15: NAME}, or null" in str(error.value)
+    with pytest.raises(DataError, match=r"such as \{x: x\}"):  # a class already
+        both(rows("5", "1", "x"), rows("5"), {"5": "x", "1": "y"})
+
+
 def test_keys_without_rows_are_noted_and_no_matching_key_is_an_error() -> None:
     _, notes = both(rows("a", "b"), rows("a"), {"a": "x", "b": "y", "z": "y"})
     assert "no row has the label 'z', a key of data.labels." in notes[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,18 +92,22 @@ def are_numbers(names: Collection[str]) -> bool:
     return any(map(is_number, names))
 
 
+def in_order(name: str) -> tuple[float, str]:
+    """Returns the sort key of a class: numbers by their value, before names."""
+    return (float(name), name) if is_number(name) else (math.inf, name)
+
+
 def other_coding(source: str, ours: Collection[str], file: FileClasses, further: str = "") -> InputError:
     """Returns the error about two files without a common class, with an example of ``data.labels``, and a further remedy."""
-    theirs = sorted(file.names)
+    theirs = sorted(file.names, key=in_order)
     message = f"None of its classes ({listed(theirs, SHOWN)}) is one of {source} ({listed(sorted(ours), SHOWN)})."
     if all(map(is_whole, file.names)) != all(map(is_whole, ours)):
         message += " One has numbers and the other names, and no file says which number is which name."
     alike = {look(name): name for name in sorted(ours)}
-    guesses = [alike.get(look(label)) or (sorted(ours)[i] if i < len(ours) else "null") for i, label in enumerate(theirs)]
-    example = ", ".join(f"{label}: {guess}" for label, guess in zip(theirs[:3], guesses, strict=False))
+    example = ", ".join(f"{label}: {alike.get(look(label), 'NAME')}" for label in theirs[:3])
     dots = ", ..." if len(theirs) > 3 else ""
     remedy = (
-        f"Say what they mean, for example data.labels: {{{file.source}: {{{example}{dots}}}}} (check each), or write the classes "
+        f"Say what they mean, for example data.labels: {{{file.source}: {{{example}{dots}}}}}, or write the classes "
         f"in the same way. To keep them as further classes, map each to itself.{f' {further}' if further else ''}"
     )
     return DataError.one(file.source, message, remedy)

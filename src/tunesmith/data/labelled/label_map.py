@@ -262,7 +262,9 @@ def unknown_problem(table: Table, column: str, mapped: MappedLabels, label_map: 
         message = f"None of the labels of the column {column} is a key of {KEY} ({keys}): it holds {listed(words, SHOWN)}."
     else:
         message = f"{what} of {KEY}, in the column {column}: {listed(words, SHOWN)}."
-    example = ", ".join(f"{label}: {label}" for label, _ in mapped.unknown.most_common(2))
+    example = ", ".join(
+        f"{label}: {label if label in label_map.targets else 'NAME'}" for label, _ in mapped.unknown.most_common(2)
+    )
     remedy = (
         f"Give each a class, such as {{{example}}}, or null to leave its rows out. A map for each file: {KEY}: {{FILE: MAP}}."
     )
