@@ -50,7 +50,7 @@ def test_passages_as_objects_are_texts_for_a_search_and_no_label(capsys: pytest.
 
 def test_plain_texts_are_named_with_their_task() -> None:
     Path("book.txt").write_text("\n\n".join(f"Chapter {i}. {text} and so on." for i, text in enumerate(TEXTS)))
-    with pytest.raises(DataError, match=r"book.txt: .* name the file in a recipe with task: pretraining"):
+    with pytest.raises(DataError, match=r"book.txt: .* by a recipe with task: pretraining"):
         draft_recipe("book.txt")
 
 

@@ -290,6 +290,11 @@ def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls[0] == (("tickets.csv",), {"test": "test.csv", "validation": None})
     completed = cli("init", "tickets.csv")
     assert (completed.code, len(calls)) == (2, 1)
+    assert completed.err.startswith("tunesmith: tickets.csv: There is no such file (looked for tickets.csv).")
+    Path("tickets.csv").write_text("text,label\na,b\n")
+    completed = cli("init", "tickets.csv")
+    Path("tickets.csv").unlink()
+    assert (completed.code, len(calls)) == (2, 1)
     assert completed.err == (
         "tunesmith: recipe.yaml: this file exists already. Choose another --output, or replace it with --force.\n"
     )

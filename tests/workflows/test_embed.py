@@ -53,6 +53,14 @@ def test_vectors_are_upstreams_in_the_order_of_the_rows(place: Path, capsys: pyt
     assert sorted(path.name for path in place.iterdir()) == ["out.npy", "rows.jsonl"]
 
 
+def test_a_file_of_plain_texts_has_one_a_line_as_for_predict(place: Path, tiny_model: Path) -> None:
+    Path("new.txt").write_text("where is my parcel\nwake me at 7, please\nhoney\n")
+    done = embed(tiny_model, "new.txt", "out.npy")
+    assert (done.n_rows, done.n_missing, done.columns) == (3, 0, ("text",))
+    lines = ["where is my parcel", "wake me at 7, please", "honey"]
+    assert np.load("out.npy") == pytest.approx(embed(tiny_model, lines), abs=1e-6)
+
+
 def test_parquet_has_ids_and_no_vector_where_there_is_no_text(place: Path, tiny_model: Path) -> None:
     done = embed(tiny_model, "rows.jsonl", "out.parquet", text=["text"], dimensions=4, normalize=True, dtype="float16")
     assert (done.n_rows, done.n_missing, done.dimension) == (6, 1, 4)

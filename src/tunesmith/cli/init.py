@@ -32,6 +32,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if path is not None:  # refused before the data are read
         require_file_place(path, args.data, args.test, args.validation)
         if path.exists() and not args.force:
+            require_sources(args)
             raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
     if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):
         stay_offline()
@@ -45,6 +46,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     then = "" if undecided else f", then tunesmith train {path}"
     next_steps = [f"Recipe written to {path}.", f"Next: {todo}tunesmith check {path}{then}"]
     return Outcome(json, lines=[*recognised, "", *next_steps])
+
+
+def require_sources(args: argparse.Namespace) -> None:
+    """Raises DataError for the first data file that does not exist, or cannot be opened."""
+    from tunesmith.data.readers.payload import read_bytes
+    from tunesmith.recipe.files import is_file_name
+
+    for source in filter(None, (args.data, args.test, args.validation)):
+        if is_file_name(source) and not Path(source).is_dir():
+            read_bytes(Path(source), source)
 
 
 VERB = Verb(

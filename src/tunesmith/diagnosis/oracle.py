@@ -20,6 +20,7 @@ from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.errors import DataError, InputError, ModelError
+from tunesmith.models.source import BUILTIN
 from tunesmith.report.numbers import plural
 from tunesmith.tasks.classification.other_model import (
     AS_SAVED,
@@ -165,6 +166,8 @@ def is_seen(run: Run, rows: Examples) -> bool:
 
 def is_model_name(name: str) -> bool:
     """Tells whether a name is a model and no run. ``hub:NAME`` is a data set of labels, unless it is a ``ModelOracle``."""
+    if name.removeprefix("builtin:") in BUILTIN and name.startswith("builtin:"):
+        return True
     return not name.startswith(SOURCE_PREFIXES) and is_other_model(name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.disk import read_json
 from tunesmith.errors import InputError
+from tunesmith.report.missing_run import require_there
 from tunesmith.results import RunResult
 from tunesmith.run_folder import require_finished
 
@@ -68,6 +69,7 @@ def read(run: Path) -> SavedRun:
 def read_result(path: Path) -> RunResult:
     """Reads the result. Raises InputError if it is missing or damaged."""
     if not path.is_file():
+        require_there(path.parent)
         message = "there is no result.json here, so this is not a finished run."
         raise InputError.one(str(path.parent), message, "Name the folder of a finished run.")
     return RunResult.load(path)

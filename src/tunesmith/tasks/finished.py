@@ -15,6 +15,7 @@ from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, ModelError
 from tunesmith.progress import Event, Listener
+from tunesmith.report.missing_run import no_model, require_there
 from tunesmith.report.words import part
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT, require_finished
@@ -42,8 +43,9 @@ class Run:
         """Loads a run from its folder. Raises ModelError if it is not a finished one."""
         path = Path(folder)
         require_finished(path)
+        require_there(path)
         if not (path / RESULT).exists():
-            raise ModelError.one(str(path), f"this is no finished run: it has no {RESULT}.")
+            raise ModelError.one(str(path), f"this is no finished run: it has no {RESULT}{no_model(path)}.")
         return cls(path, RunResult.load(path / RESULT))
 
     def __repr__(self) -> str:

@@ -17,7 +17,6 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
 from tunesmith.disk import disk_errors, require_space
 from tunesmith.errors import DataError, OutputError
@@ -28,6 +27,7 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
 from tunesmith.workflows.inputs import hash_model
 from tunesmith.workflows.parts import Work, begin, fill, longest_first, require_place, write_parts
+from tunesmith.workflows.predict import read_texts
 
 if TYPE_CHECKING:
     from tunesmith.models.embedding.encoder import SentenceEncoder
@@ -90,7 +90,7 @@ def embed(
 
     Args:
         target: a run or its folder, another folder, a hub id or ``builtin:NAME``.
-        data: the path of a file; a text or texts, or a table in memory.
+        data: the path of a file (``.txt``: one text a line, as for ``predict``); a text or texts, or a table in memory.
         output: ``.npy`` (N, D), or ``.parquet`` with ``embedding`` and ``id``: the column ``id`` or ``_id``, else the row number.
         text: columns, joined by a blank; default: the detected text column.
         prompt: prefix of every text; None for the model's default prompt, if it has one.
@@ -106,7 +106,7 @@ def embed(
     """
     started, path = time.perf_counter(), None if output is None else Path(output)
     work = None if path is None else placed(path, data, resume, overwrite)
-    table = read_rows_or_text(data, listener)
+    table = read_texts(data, listener)
     columns, name = text_columns(table, text), str(getattr(target, "folder", target))
     texts = join_columns(table, columns)
     require_texts(table, texts, path, resume or overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tunesmith.disk import disk_errors, remove_all_but, write_text
+from tunesmith.errors import InputError, OutputError
 from tunesmith.preflight.static import disk_parts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
@@ -71,12 +73,26 @@ def train(
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
     if rank() > 0:  # the first process claims the folder
         return run_steps(request, locate_output(output), {}, MemorySamples(), resume=resume, smoke=smoke)
-    folder = claim(output, resume=resume, overwrite=overwrite or smoke)
+    folder = claimed(output, request, resume=resume, overwrite=overwrite or smoke)
     inputs = input_hashes(loaded, frames)
     if resume:
         require_same_inputs(folder, inputs)
     with sampled_memory(lambda: clock.current) as memory:
         return run_steps(request, folder, inputs, memory, resume=resume, smoke=smoke)
+
+
+def claimed(output: str, request: Request, *, resume: bool, overwrite: bool) -> RunFolder:
+    """Claims the run folder. Raises InputError if it cannot be used, with what is wrong with the rows, if they are wrong, too."""
+    try:
+        return claim(output, resume=resume, overwrite=overwrite)
+    except OutputError as error:
+        if not os.path.isdir(os.path.expanduser(output)):
+            raise
+        try:
+            read(task_for(request.loaded.recipe), request)
+        except InputError as other:
+            raise InputError([*other.problems, *error.problems]) from error
+        raise
 
 
 def run_steps(

@@ -136,7 +136,9 @@ def test_missing_file_offers_the_nearest_name(tmp_path: Path) -> None:
         read_table("trian.csv", base=tmp_path)
     problem = caught.value.problems[0]
     assert problem.where == "trian.csv"
-    assert problem.message == f"There is no such file (looked for {tmp_path / 'trian.csv'})."
+    assert problem.message == (
+        f"There is no such file (looked for {tmp_path / 'trian.csv'}, then for {Path('trian.csv').absolute()})."
+    )
     assert problem.remedy == "Did you mean train.csv?"
 
 
@@ -163,7 +165,7 @@ def test_unknown_ending_and_no_table(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "notes.txt: The ending '.txt' is not known, and its content is no table either. "
         "Known formats: csv, tsv, json, jsonl or parquet (each also .gz). "
-        "To train a language model on plain texts, name the file in a recipe with task: pretraining."
+        "Plain texts are read by predict and embed, one a line, and by a recipe with task: pretraining."
     )
 
 

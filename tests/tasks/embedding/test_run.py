@@ -304,7 +304,7 @@ def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsy
     assert again["data"]["test_looks"]["count"] == 2
     assert again["metrics"][0]["value"] == pytest.approx(result.metric("ndcg@10", "retrieval").value, abs=0.02)
     assert main(["evaluate", str(tiny_model), "--retrieval", folder, "--rerank", "nowhere"]) == 2
-    assert "there is no such run" in capsys.readouterr().err
+    assert "there is no such file or folder" in capsys.readouterr().err
 
 
 def test_a_map_of_labels_reaches_training_and_the_evaluation_of_the_run(tiny_model: Path, capsys) -> None:

@@ -223,7 +223,7 @@ def test_pairs_get_one_score_and_the_line_of_the_recipe(cross_encoder: Path, cap
         (["CROSS", "rows.csv", "--teacher", "--normalize", "--output", "x.csv"], "--normalize works only without --teacher"),
         (["CROSS", "rows.csv", "--logits", "--output", "x.npy"], "--logits works only with --teacher"),
         (["builtin:minilm", "rows.csv", "--teacher", "--logits", "--output", "x.csv"], "it is a bi-encoder"),
-        (["absent", "rows.csv", "--teacher", "--output", "x.csv"], "there is no such run"),
+        (["absent", "rows.csv", "--teacher", "--output", "x.csv"], "there is no such file or folder"),
         (["two", "rows.csv", "--teacher", "--output", "x.csv"], "it has 2 outputs for a pair"),
         (["CROSS", "rows.csv", "--teacher", "--column", "anchor", "--output", "x.csv"], "--column anchor names no column"),
     ],

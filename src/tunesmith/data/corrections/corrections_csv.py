@@ -10,7 +10,7 @@ from tunesmith.data.cells import clip, csv_line, is_number, listed, unescape_for
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import read_payload
-from tunesmith.data.readers.read import parse_table
+from tunesmith.data.readers.read import READERS, find_format, parse_table
 from tunesmith.data.table import Table
 from tunesmith.disk import whole_file
 from tunesmith.errors import DataError, Problem
@@ -23,6 +23,7 @@ RELABEL, REMOVE = "relabel", "remove"
 SEPARATOR = "|"
 MAX_DIGITS = 18
 """A longer number is no position in a file, and above 4,300 digits Python reads none."""
+REMEDY = "Give a corrections.csv that a diagnosis or its review page wrote."
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def read_corrections(path: Path) -> list[Correction]:
     if not text.startswith(("{", "[")) and len(split_lines(text)) == 1:  # JSON has no header, so its only line is a row
         message = "The file has no corrections, only one line: no label is to be changed."
         raise DataError.one(str(path), message, "There is nothing to apply; the data stay as they are.")
+    if payload.suffix not in READERS and find_format(payload) is None:
+        raise DataError.one(str(path), "This is no corrections file: its content is no table.", REMEDY)
     return corrections_of(parse_table(payload, header=True))
 
 
@@ -75,7 +78,7 @@ def corrections_of(table: Table) -> list[Correction]:
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
         message = f"The file has no column {listed(missing)}; a corrections file has {', '.join(COLUMNS)}."
-        raise DataError.one(table.source, message, "Give a corrections.csv that a diagnosis or its review page wrote.")
+        raise DataError.one(table.source, message, REMEDY)
     problems: list[Problem] = []
     corrections = [read_correction(table, i, problems) for i in range(len(table))]
     seen: dict[tuple[int, str, str], int] = {}  # rows of different files may have the same number

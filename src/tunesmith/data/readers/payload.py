@@ -6,6 +6,7 @@ import difflib
 import gzip
 import hashlib
 import io
+import os
 import stat
 import zlib
 from dataclasses import dataclass
@@ -103,6 +104,12 @@ def unpack(packed: bytes, name: str) -> bytes:
     return data
 
 
+def also_tried(path: Path, name: str) -> str:
+    """Names the place in the current folder that was tried after the one beside a recipe; empty where the two are one."""
+    place, parts = os.path.abspath(name), Path(name).parts
+    return "" if place == os.path.abspath(path) or path.parts[-len(parts) :] != parts else f", then for {place}"
+
+
 def read_bytes(path: Path, name: str) -> bytes:
     """Reads a regular file. Raises DataError if there is none, with files of similar names, or it cannot be read."""
     try:
@@ -117,7 +124,7 @@ def read_bytes(path: Path, name: str) -> bytes:
             names = sorted(item.name for item in path.parent.iterdir())
             near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
             remedy = f"Did you mean {' or '.join(near)}?" if near else ""
-        raise DataError.one(name, f"There is no such file (looked for {path}).", remedy) from None
+        raise DataError.one(name, f"There is no such file (looked for {path}{also_tried(path, name)}).", remedy) from None
     except OSError as error:
         raise DataError.one(name, f"The file cannot be read: {error.strerror}.") from None
 

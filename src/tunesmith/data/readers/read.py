@@ -220,7 +220,7 @@ def sniff(payload: Payload, encoding: str | None) -> str:
         ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
         remedy = f"Known formats: {FORMATS}."
         if is_plain_text(payload.name):
-            remedy += " To train a language model on plain texts, name the file in a recipe with task: pretraining."
+            remedy += " Plain texts are read by predict and embed, one a line, and by a recipe with task: pretraining."
         raise DataError.one(payload.name, f"{ending}, and its content is no table either.", remedy)
     return found
 

@@ -19,6 +19,7 @@ from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.recipe.template import parse_template
+from tunesmith.report.missing_run import no_model, require_there
 from tunesmith.report.words import MASKED
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT, require_saved_model
@@ -131,8 +132,9 @@ def predicts_no_labels(folder: Path) -> InputError:
         remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
         return ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
     if not (folder.parent / RESULT).exists():
-        remedy = "Give the folder of a run that `tunesmith train` finished."
-        return ModelError.one(str(folder), f"this is no model of a finished run: it has no {CONFIG}.", remedy)
+        remedy = "Give the folder of a run that `tunesmith train` finished, or of a classifier with its config.json."
+        lacks = f"it has no {CONFIG}{no_model(folder)}"
+        return ModelError.one(str(folder), f"this is no model of a finished run: {lacks}.", remedy)
     result = RunResult.load(folder.parent / RESULT)
     if result.data.get("problem_type") == MASKED:
         remedy = f"Its losses are in {folder.parent / RESULT}; model.name: {folder.parent} in a recipe trains it further."
@@ -217,7 +219,8 @@ def load_predictor(run: Path) -> Predictor:
     require_saved_model(run)
     folder = run / "model" if (run / "model").is_dir() else run
     if not folder.is_dir():
-        raise ModelError.one(str(run), "there is no such run.", "Name the folder of a finished run, such as runs/first.")
+        require_there(run)
+        raise ModelError.one(str(run), "this is a file, not the folder of a run.", "Name the folder, such as runs/first.")
     config = PredictorConfig.load(folder)
     if not is_adapter(folder):
         check_folder(folder, str(folder))
