@@ -250,6 +250,9 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
         lambda d: (put("runs/o/checkpoints/step-5/model/a", "")(d), put("runs/o/checkpoints/step-10/model/a", "")(d)),
         ["predict", "runs/o/checkpoints/step-7", "train.csv"], "The run has the checkpoints step-5, step-10.",
     ),
+    "predict with a checkpoint of no seed": (
+        put("runs/o/checkpoints/seed-1/step-5/model/a", ""), ["predict", "runs/o/checkpoints/step-5", "train.csv"], "The run has the checkpoints seed-1/step-5.",
+    ),
     "compare with nothing": (put("runs/o/result.json", RUN), ["compare", "runs/o", "runs/gone"], "runs/gone: there is no such file or folder."),
     "predict with a base model": (nothing, ["predict", "tiny", "train.csv"], "this is a model without a classification head (BertModel): it predicts no labels."),
     "evaluate without a run": (nothing, ["evaluate", "runs/gone", "train.csv"], "there is no such file or folder."),

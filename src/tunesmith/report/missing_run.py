@@ -15,8 +15,10 @@ def require_there(target: str | Path) -> None:
     if path.exists():
         return
     remedy = "Name the folder of a finished run, such as runs/first, or of a model."
-    if path.parent.name == CHECKPOINTS and path.parent.is_dir():
-        models = sorted((item.parent.name for item in path.parent.glob("*/model")), key=lambda name: (len(name), name))
+    place = next((folder for folder in path.parents[:2] if folder.name == CHECKPOINTS and folder.is_dir()), None)
+    if place is not None:
+        kept = (str(item.parent.relative_to(place)) for item in place.rglob("model"))
+        models = sorted(kept, key=lambda name: (len(name), name))
         remedy = f"The run has the checkpoints {', '.join(models)}." if models else "The run kept no checkpoints with a model."
         remedy += "" if models else " train.save_strategy: all keeps them."
     raise ModelError.one(str(target), "there is no such file or folder.", remedy)
