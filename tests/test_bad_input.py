@@ -291,7 +291,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "data sets without a label in common": (put("b.csv", OTHER.replace("pos", "yes").replace("neg", "no")), [*SETS, "b.csv", "--oracle", "train.csv"], "no label in common"),
     "data sets with one label in common": (put("b.csv", OTHER.replace("neg", "no")), [*SETS, "b.csv", "--oracle", "train.csv"], "only the label pos in common"),
     "labels in another case": (put("b.csv", OTHER.replace("pos", "Pos").replace("neg", "Neg")), [*SETS, "b.csv", "--oracle", "train.csv"], "They differ in case only: neg, pos."),
-    "pairs beside single texts": (put("b.csv", TWO), [*SETS, "b.csv", "--oracle", "train.csv"], "b.csv has pairs of texts, train.csv single ones"),
+    "pairs beside single texts": (put("b.csv", TWO), [*SETS, "b.csv", "--oracle", "train.csv"], "b has pairs of texts, train single ones"),
     "a regression beside classes": (regression, [*SETS, "score.yaml"], "It has numbers as labels"),
     "a data set that is not there": (nothing, [*SETS, "gone.csv"], "gone.csv"),
     "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
