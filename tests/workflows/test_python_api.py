@@ -293,7 +293,7 @@ BAD: dict[str, tuple[Callable[[tunesmith.Run], object], str]] = {
     "one row as a dict": (lambda run: run.predict({"text": "good film"}), "'text' is no list of cells"),
     "a missing file": (lambda run: run.predict("nofile.csv"), "no such file"),
     "no text column": (lambda run: run.predict(pd.DataFrame({"x": [1, 2], "y": [2, 3]})), "x, y|text"),
-    "no such run": (lambda run: tunesmith.predict("no/such/run", ["a"]), "no such run"),
+    "no such run": (lambda run: tunesmith.predict("no/such/run", ["a"]), "there is no such file or folder"),
     "swapped": (lambda run: tunesmith.predict(["a"], run), "a run or the path of its folder was expected, not list"),
     "evaluate swapped": (lambda run: tunesmith.evaluate(pd.DataFrame({"text": ["a"]}), run), "was expected, not DataFrame"),
     "evaluate without labels": (lambda run: tunesmith.evaluate(run, pd.DataFrame({"text": ["good", "bad"]})), "label"),
