@@ -65,6 +65,7 @@ def explain_all(compared: ComparedSets) -> Iterator[tuple[Criteria | None, tuple
 
 
 def explain_two(compared: ComparedSets, sets: tuple[int, int]) -> Criteria | None:
+    """Explains two of the data sets, by their numbers; None where they have too few similar texts."""
     pool, draw = compared.pool, np.random.default_rng(compared.seed)
     chosen = [np.sort(draw.permutation(pool.sizes[i])[:MOST_ROWS]) for i in sets]
     units = unit_vectors(*(whole(compared.vectors[i])[rows] for i, rows in zip(sets, chosen, strict=True)))

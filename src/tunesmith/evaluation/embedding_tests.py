@@ -305,7 +305,16 @@ def rows_test(rows: EmbeddingRows, named: NamedClasses | None = None, corpus: Co
         target = np.array(highest_by_teacher(rows))
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, named))
-    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups, corpus, seed)
+    return RowsTest(
+        split=rows.split,
+        format=shape,
+        sides=rows.sides,
+        target=target,
+        row_ids=rows.row_ids,
+        groups=rows.groups,
+        corpus=corpus,
+        seed=seed,
+    )
 
 
 def same_or_not(rows: EmbeddingRows, named: NamedClasses | None = None) -> list[int]:

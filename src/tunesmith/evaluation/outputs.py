@@ -184,8 +184,9 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
             found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
         for name in systems[0].figures:
             mean = float(np.mean([outputs.figures[name] for outputs in systems]))
-            is_higher, note = name not in metrics.lower, "one figure of all rows together: no interval"
-            found.append(Metric(name, split, mean, None, None, found[0].n, is_higher, note=note))
+            higher, note = name not in metrics.lower, "one figure of all rows together: no interval"
+            n = found[0].n
+            found.append(Metric(name, split, value=mean, low=None, high=None, n=n, higher_is_better=higher, note=note))
         if rows := metrics.own_rows(systems):
             found += own_metrics(split, rows, of_kind["own"])
         every += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in found]

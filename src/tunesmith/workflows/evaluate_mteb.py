@@ -30,7 +30,7 @@ from tunesmith.models.kind import HUB
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.results import RunResult
 from tunesmith.tasks.embedding.evaluate_model import TOP_K, evaluate_retrieval, evaluate_similarity
-from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan, evaluate_plan
+from tunesmith.tasks.embedding.evaluation_plan import ComparedModels, EvaluationPlan, evaluate_plan
 from tunesmith.tasks.embedding.mteb_tasks import (
     CLASSIFICATION,
     RETRIEVAL,
@@ -179,7 +179,7 @@ def evaluate_classification(name: str, loaded: MtebTask, *, listener: Listener, 
     """Evaluates an embedding model on a classification task, beside TF-IDF and other models.
 
     Args:
-        compared: fields of ``Comparison``.
+        compared: fields of ``ComparedModels``.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
@@ -188,7 +188,7 @@ def evaluate_classification(name: str, loaded: MtebTask, *, listener: Listener, 
     plan = EvaluationPlan(
         target=name,
         test=test,
-        compared=Comparison(**compared),
+        compared=ComparedModels(**compared),
         task="classification",
         about={"rows": len(test.texts), "classes": len(set(test.labels)), "training_texts": len(test.drawn)},
         notes=[] if main == ACCURACY else [f"mteb's main score of this task is {main}; accuracy is measured here."],

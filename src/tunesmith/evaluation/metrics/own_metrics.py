@@ -78,8 +78,9 @@ def own_metrics(split: str, systems: Sequence[MeasuredRows], resampling: Resampl
     hidden, metrics = hidden_variance(systems, resampled), []
     for k, name in enumerate(function.names):
         value = float(resampled.values[:, k].mean())
-        metric = Metric(name, split, None, None, None, n, name not in function.lower, n_clusters=resampled.n_clusters)
-        metric = replace(metric, n_candidates=resampling.n_candidates)
+        higher = name not in function.lower
+        metric = Metric(name, split, value=None, low=None, high=None, n=n, higher_is_better=higher)
+        metric = replace(metric, n_clusters=resampled.n_clusters, n_candidates=resampling.n_candidates)
         if np.isnan(value):
             metrics.append(replace(metric, note=no_value(resampled, function)))
             continue

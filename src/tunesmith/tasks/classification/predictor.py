@@ -75,12 +75,12 @@ class PredictorConfig:
                 plain.get("label_type", "str"),
                 tuple(plain.get("class_order") or ()),
             ),
-            plain["max_length"],
-            plain.get("thresholds"),
-            plain["columns"],
-            plain.get("label_separator"),
-            plain.get("template"),
-            plain.get("label_map") or {},
+            max_length=plain["max_length"],
+            thresholds=plain.get("thresholds"),
+            columns=plain["columns"],
+            label_separator=plain.get("label_separator"),
+            template=plain.get("template"),
+            label_map=plain.get("label_map") or {},
         )
 
 

@@ -38,7 +38,7 @@ from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.metric_names import split_dimension
 from tunesmith.results import RunResult
 from tunesmith.tasks.classification.label_reading import RunLabels, mapped_as_in_run
-from tunesmith.tasks.embedding.evaluation_plan import Comparison, EvaluationPlan, evaluate_plan
+from tunesmith.tasks.embedding.evaluation_plan import ComparedModels, EvaluationPlan, evaluate_plan
 from tunesmith.tasks.embedding.own_metrics import OwnMetrics, own_metrics_of_run, recipe_with_own_metrics, score_range_of
 from tunesmith.tasks.finished import group_of_run
 from tunesmith.tasks.saved_recipe import recipe_of_run, result_of_model
@@ -92,7 +92,7 @@ def evaluate_retrieval(
         test=ours,
         plain_test=test,
         baselines=baselines,
-        compared=Comparison(against, dimensions, max_length, n_resamples, seed),
+        compared=ComparedModels(against, dimensions, max_length, n_resamples, seed),
         task="retrieval",
         about=about,
         notes=[*(f"{note}." for note in data.notes), *left_out],
@@ -179,7 +179,7 @@ def evaluate_similarity(
         target=str(target),
         own=own,
         test=test,
-        compared=Comparison(against, dimensions, max_length, n_resamples, seed),
+        compared=ComparedModels(against, dimensions, max_length, n_resamples, seed),
         task="similarity",
         about=describe_rows(rows, source_name(data)),
         notes=[

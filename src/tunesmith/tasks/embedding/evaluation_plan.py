@@ -52,7 +52,7 @@ class EvaluatedSystem:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedModels:
     """The models that a model is compared with, and how all of them are measured.
 
     Attributes:
@@ -90,7 +90,7 @@ class EvaluationPlan:
 
     target: str
     test: EmbeddingTest
-    compared: Comparison
+    compared: ComparedModels
     task: str
     about: Mapping[str, Any]
     notes: Sequence[str] = ()
