@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import compress
 
 import numpy as np
@@ -41,7 +41,7 @@ class NearDuplicates:
         first_row: the first row with each text (U).
         a, b: numbers of nearly the same texts (P), each pair once, the earlier text in ``a``.
         overlap: Jaccard overlap of their shingles (P), from the threshold to 1. The two texts of a pair count as one.
-        least: of pairs of texts, the smaller of the overlaps of their first and of their second texts (P); else ``overlap``.
+        keys: of pairs of texts, the key of each numbered text (U), see ``text_keys``; else None.
     """
 
     text_ids: Array
@@ -49,7 +49,14 @@ class NearDuplicates:
     a: Array
     b: Array
     overlap: Array
-    least: Array
+    keys: Sequence[str] | None = None
+
+    @cached_property
+    def least(self) -> Array:
+        """Computes the smaller of the overlaps of both texts of a pair (P); ``overlap`` for single texts."""
+        if self.keys is None:
+            return self.overlap
+        return np.minimum(*(exact_overlap(side, self.a, self.b) for side in sides_of(self.keys)))
 
     def nearest_earlier(self, n_first: int | None = None) -> tuple[Array, Array]:
         """Returns for each row (N) the largest overlap with an earlier row, and that row; 0 and -1 where there is none.
@@ -70,7 +77,7 @@ class NearDuplicates:
     def at_least(self, threshold: float) -> NearDuplicates:
         """Returns the pairs with that overlap or more."""
         kept = self.overlap >= threshold
-        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.overlap[kept], least=self.least[kept])
+        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.overlap[kept])
 
     def nearly_same(self) -> NearDuplicates:
         """Returns the pairs whose texts overlap by ``THRESHOLD`` or more, with that overlap.
@@ -78,7 +85,7 @@ class NearDuplicates:
         Of pairs of texts both have to: two hypotheses about one long premise overlap by 0.8 together, and are not the same.
         """
         kept = self.least >= THRESHOLD
-        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.least[kept], least=self.least[kept])
+        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.least[kept])
 
     def part(self, start: int, stop: int) -> NearDuplicates:
         """Restricts the result to the rows from ``start`` up to ``stop``, which then count from 0."""
@@ -90,7 +97,8 @@ class NearDuplicates:
         a, b = a[inside], b[inside]
         swapped = first_row[a] > first_row[b]
         ends = np.where(swapped, b, a), np.where(swapped, a, b)
-        return NearDuplicates(text_ids, first_row, *ends, self.overlap[inside], self.least[inside])
+        keys = None if self.keys is None else [self.keys[i] for i in kept.tolist()]
+        return NearDuplicates(text_ids, first_row, *ends, self.overlap[inside], keys)
 
 
 @dataclass
@@ -156,9 +164,7 @@ def near_duplicates(
     a, b = a[agreement >= threshold - SLACK], b[agreement >= threshold - SLACK]
     overlap = searched.overlaps_of(distinct, a, b)
     kept = overlap >= threshold
-    a, b, overlap = a[kept], b[kept], overlap[kept]
-    least = overlap if pairs is None else np.minimum(*(exact_overlap(side, a, b) for side in sides_of(distinct)))
-    return NearDuplicates(text_ids, first_row, a, b, overlap, least)
+    return NearDuplicates(text_ids, first_row, a[kept], b[kept], overlap[kept], None if pairs is None else distinct)
 
 
 def sides_of(keys: Sequence[str]) -> tuple[list[str], list[str]]:
