@@ -54,7 +54,7 @@ class ColumnsSection(Section):
     pair: str | None = None
     """The second text of a pair."""
     label: str | list[str] | None = None
-    """The label. Several columns of 0 and 1 make a multi-label task."""
+    """The label. Several columns of 0 and 1 make a multi-label task. Preferences: which answer is better, or if one is good."""
     id: str | None = None
     """Your own id of each row."""
     group: str | None = None
@@ -68,13 +68,19 @@ class ColumnsSection(Section):
     negative: str | list[str] | None = None
     """Embeddings: one or several negatives, texts that do not match the anchor."""
     score: str | list[str] | None = None
-    """Embeddings: the similarity score of a pair, or the scores of a teacher model."""
+    """Embeddings: the similarity score of a pair, or the scores of a teacher model. Preferences: the score of each answer."""
     vector: str | None = None
     """Embeddings: the teacher model's embedding of the text."""
     prompt: str | None = None
     """Language models: the prompt, as text or as a list of messages."""
-    completion: str | None = None
-    """Language models: the completion, as text or as a list of messages."""
+    completion: str | list[str] | None = None
+    """Language models: the completion, as text or as a list of messages. Preferences: also a list of answers, or two columns."""
+    chosen: str | None = None
+    """Preferences: the better answer, or the dialogue that ends with it."""
+    rejected: str | None = None
+    """Preferences: the worse answer, or the dialogue that ends with it."""
+    margin: str | None = None
+    """Preferences: the reward by which the chosen answer should be ahead, at least 0."""
     messages: str | None = None
     """Language models: whole conversations, as lists of {role, content} or {from, value}."""
     annotators: dict[str, str] | list[str] | None = None

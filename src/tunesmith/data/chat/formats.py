@@ -121,7 +121,7 @@ def detect_turns(table: Table, given: ColumnsSection, *, labels: bool, texts_onl
     for part in ("prompt", "completion", "messages", "text", "label"):
         name = getattr(given, part)
         if name is not None and not isinstance(name, str):
-            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
+            raise DataError.one(table.source, f"an answer is one column, and columns.{part} names several.", "Name one column.")
         if name is not None:
             requested[part] = require_column(table, name, part)
     if texts_only:

@@ -131,15 +131,19 @@ def evaluation_format(table: Table, train_format: ChatFormat, recipe: Recipe, no
 
 def read_rows(table: Table, row_format: ChatFormat, split: str, recipe: Recipe, notes: list[str]) -> Conversations:
     """Reads the usable rows, with their groups: the recipe's column, or a conversation id whose values repeat."""
-    group = recipe.data.columns.group
-    if group is not None:
-        group = require_column(table, group, "groups") if split == "train" else find_column(table, group)
-    else:
-        ids = {name: cells for name, cells in table.columns.items() if plain_name(name) in CONVERSATION_IDS}
-        group = next((name for name, cells in ids.items() if 1 < len(set(map(str, cells))) < len(cells)), None)
-        if group is not None and split == "train":
-            notes.append(f"{table.source}: rows with the same {group!r} stay in one split.")
+    group = group_column(table, recipe.data.columns, split, notes)
     return usable_conversations(table, row_format, split, labels=recipe.sft.labels, group=group)
+
+
+def group_column(table: Table, given: ColumnsSection, split: str, notes: list[str]) -> str | None:
+    """Returns the column of groups: the recipe's, or a conversation id whose values repeat; None without one."""
+    if given.group is not None:
+        return require_column(table, given.group, "groups") if split == "train" else find_column(table, given.group)
+    ids = {name: cells for name, cells in table.columns.items() if plain_name(name) in CONVERSATION_IDS}
+    group = next((name for name, cells in ids.items() if 1 < len(set(map(str, cells))) < len(cells)), None)
+    if group is not None and split == "train":
+        notes.append(f"{table.source}: rows with the same {group!r} stay in one split.")
+    return group
 
 
 def data_record(data: ConversationData) -> dict[str, Any]:

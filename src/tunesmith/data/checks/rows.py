@@ -1,4 +1,4 @@
-"""Builds the findings about rows that the checks of pairs and of chats share."""
+"""Builds the findings about rows that the checks of pairs, chats and preferences share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
 from tunesmith.data.labelled.label_map import MAPPED_TO_NULL
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.table import Examples
 from tunesmith.results import Finding
 
 LISTED_ROWS = 20
-Rows: TypeAlias = Conversations | EmbeddingRows
-T = TypeVar("T", Conversations, EmbeddingRows)
+Rows: TypeAlias = Conversations | EmbeddingRows | PreferencePairs | JudgedAnswers
+T = TypeVar("T", Conversations, EmbeddingRows, PreferencePairs, JudgedAnswers)
 Flagged: TypeAlias = Iterable[tuple[int, str]]
 """Positions of rows, each with the reason why it is flagged."""
 

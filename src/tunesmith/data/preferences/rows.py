@@ -19,7 +19,8 @@ class PreferencePairs(SourceRows):
         columns: the columns that were read.
         prompts: (N) the turns before the answers, the same for both; empty where the source has two texts without a prompt.
         chosen, rejected: (N) the turns of each answer; the last one is the assistant's.
-        margins: (N) by how much the chosen answer is better, at least 0; None where the source has no margins or scores.
+        margins: (N) the reward by which the chosen answer should be ahead, at least 0; None without a column of margins.
+        gaps: (N) the difference of the scores or ranks of both answers, above 0; None where the source has neither.
         rows: (N) the raw cells of each row.
     """
 
@@ -29,6 +30,7 @@ class PreferencePairs(SourceRows):
     chosen: tuple[Turns, ...]
     rejected: tuple[Turns, ...]
     margins: tuple[float, ...] | None = None
+    gaps: tuple[float, ...] | None = None
     rows: tuple[Mapping[str, Any], ...] = ()
 
     def take(self, positions: Sequence[int], split: str) -> PreferencePairs:
@@ -38,6 +40,7 @@ class PreferencePairs(SourceRows):
             chosen=tuple(self.chosen[i] for i in positions),
             rejected=tuple(self.rejected[i] for i in positions),
             margins=None if self.margins is None else tuple(self.margins[i] for i in positions),
+            gaps=None if self.gaps is None else tuple(self.gaps[i] for i in positions),
             rows=tuple(self.rows[i] for i in positions) if self.rows else (),
         )
 

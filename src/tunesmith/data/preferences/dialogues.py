@@ -1,0 +1,100 @@
+"""Reads dialogues that are written as one text, and splits dialogues into a prompt and the last answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tunesmith.data.chat.formats import message_kind, parse_messages
+from tunesmith.data.chat.messages import NotUsable, Turn, Turns, message_turns, text_of
+from tunesmith.data.preferences.formats import sample
+
+MARKER = re.compile(r"(?:\A|\n\n)(Human|User|Assistant|System):(?=\s|\Z)")
+"""What begins a turn in a dialogue that is one text, as Anthropic's hh-rlhf has them."""
+ROLES = {"Human": "user", "User": "user", "Assistant": "assistant", "System": "system"}
+MOSTLY = 0.9
+"""Share of a column's texts that are dialogues; a single answer may quote one."""
+
+
+def are_dialogues(cells: Sequence[object]) -> bool:
+    """Tells whether a column holds dialogues that are one text each: nearly all begin with a turn and have an answer."""
+    texts = [cell for cell in sample(cells) if isinstance(cell, str)]
+    written = [text for text in texts if MARKER.match(text) and "Assistant" in MARKER.findall(text)]
+    return bool(texts) and len(written) >= MOSTLY * len(texts)
+
+
+def dialogue_turns(text: str) -> Turns:
+    """Returns the turns of a dialogue that is one text; the white space around their contents is left out.
+
+    The text before the first marker, if there is any, belongs to the user.
+    """
+    marks = list(MARKER.finditer(text))
+    if not marks:
+        return (Turn("user", text.strip()),)
+    before = text[: marks[0].start()].strip()
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    turns = [Turn(ROLES[mark[1]], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+    return (*((Turn("user", before),) if before else ()), *turns)
+
+
+def prompt_turns(cell: object) -> Turns:
+    """Reads a prompt: a list of messages, a dialogue that is one text, or one turn of the user.
+
+    An empty turn of the assistant at its end, which only asks for the answer, is left out.
+    """
+    messages = parse_messages(cell)
+    if message_kind(messages) is not None:
+        turns = message_turns(messages)
+    else:
+        text = text_of(cell)
+        turns = dialogue_turns(text) if MARKER.match(text) else (Turn("user", text),)
+    return turns[:-1] if turns and turns[-1].role == "assistant" and turns[-1].is_empty else turns
+
+
+def answer_turns(cell: object, prompt: Turns) -> Turns:
+    """Reads an answer to a prompt: a text, or a list of messages, which may repeat the prompt.
+
+    Raises NotUsable if messages do not end with the assistant's, or if what precedes the answer is not the prompt.
+    """
+    messages = parse_messages(cell)
+    if message_kind(messages) is None:
+        return (Turn("assistant", text_of(cell)),)
+    turns = message_turns(messages)
+    if turns[-1].role != "assistant":
+        raise NotUsable(NOT_ANSWERED)
+    if len(turns) > len(prompt) and same_turns(turns[: len(prompt)], prompt):
+        turns = turns[len(prompt) :]
+    if turns[0].role in ("user", "system"):
+        raise NotUsable(OTHER_PROMPT)
+    return turns
+
+
+NOT_ANSWERED = "whose last turn is not the assistant's"
+OTHER_PROMPT = "with an answer whose messages begin with another prompt"
+
+
+def same_turns(first: Turns, second: Turns) -> bool:
+    """Tells whether two lists of turns have the same roles and contents, but for the white space around them."""
+    return [(turn.role, turn.content.strip()) for turn in first] == [(turn.role, turn.content.strip()) for turn in second]
+
+
+def split_dialogue(cell: object, *, is_dialogue: bool) -> tuple[Turns, Turns]:
+    """Splits a whole dialogue into its prompt and the turns of its last answer: at the last turn of the assistant.
+
+    A common prefix of two dialogues would eat the beginning of both answers where they begin alike.
+
+    Args:
+        is_dialogue: whether the texts of the column are dialogues; else a text is an answer without a prompt.
+
+    Raises NotUsable if a dialogue does not end with the assistant's turn.
+    """
+    messages = parse_messages(cell)
+    if message_kind(messages) is not None:
+        turns = message_turns(messages)
+    elif is_dialogue:
+        turns = dialogue_turns(text_of(cell))
+    else:
+        return (), (Turn("assistant", text_of(cell)),)
+    if turns[-1].role != "assistant":
+        raise NotUsable(NOT_ANSWERED)
+    return turns[:-1], turns[-1:]
