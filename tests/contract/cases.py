@@ -124,6 +124,17 @@ ANSWERS: list[Row] = [*questions(N_ROWS * 2)]
 TEXTS: list[Row] = [*texts(N_ROWS * 2)]
 
 
+# Good answers say good things.
+PREFERENCES: list[Row] = [
+    {
+        "prompt": f"how is the {THINGS[i % 4]}" + " it was" * (i % 3),
+        "chosen": f"the {THINGS[i // 4 % 4]} is {GOOD[i % 4]}" + " and so" * (i % 2),
+        "rejected": f"this {THINGS[i // 8 % 4]} is {BAD[i // 4 % 4]}" + " and not" * (i % 3),
+    }
+    for i in range(2 * N_ROWS)
+]
+
+
 def search(folder: Path, rows: Sequence[Row] = PAIRS) -> Mapping[str, Any]:
     """Writes a retrieval folder of the rows that are not trained on, with the documents of all rows."""
     place = folder / "search"
@@ -220,6 +231,15 @@ CASES = (
         empty="text",
         columns={"text": "text"},
         write=general,
+    ),
+    Case(
+        "reward",
+        "reward",
+        "reward",
+        "bert",
+        **halves(PREFERENCES),
+        empty="chosen",
+        columns={name: name for name in ("prompt", "chosen", "rejected")},
     ),
     Case(
         "toy",

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from tests.contract import toy_task
-from tests.contract.cases import ALL, BAD, CASES, GOOD, N_ROWS, PAIRS, TEXTS, THINGS, Case, Row, write_rows
+from tests.contract.cases import ALL, BAD, CASES, GOOD, N_ROWS, PAIRS, PREFERENCES, TEXTS, THINGS, Case, Row, write_rows
 from tests.contract.conftest import Runs
 from tests.language_models import questions
 from tunesmith.diagnosis import after_training
@@ -53,8 +53,15 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "still improving at the end": EVERY,
     "empty answers": frozenset({"sft"}),
     "repetitive answers": frozenset({"sft"}),
+    "not above length": frozenset({"reward"}),
+    "not above words": frozenset({"reward"}),
+    "pairs equal after cut": frozenset({"reward"}),
 }
-STUCK = ("first loss abnormal", "one class", "not above majority", "not above chance", "loss not lower", "collapsed embeddings")
+STUCK = (
+    "first loss abnormal", "one class", "not above majority", "not above chance", "loss not lower", "collapsed embeddings",
+    "not above length", "not above words",
+)  # fmt: skip
+CUT = ("pairs equal after cut",)
 SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
 RISING = ("still improving at the end",)
 MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
@@ -73,6 +80,7 @@ def no_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
 def planted_in(alarm: str) -> str:
     """The run that plants the cause of an alarm."""
     planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING, "solved": SOLVED}
+    planted["cut"] = CUT
     return next(name for name, alarms in planted.items() if alarm in alarms)
 
 
@@ -130,6 +138,8 @@ def stuck(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
 
 
 def baselines(case: Case) -> list[str]:
+    if case.name == "reward":
+        return ["length", "bag_of_words"]
     return [name for name in ("majority", "chance") if case.name in PROMISED[f"not above {name}"]]
 
 
@@ -148,8 +158,10 @@ def classifier(runs: Runs, case: Case) -> Path:
     """The tiny model with a head that always gives the last class, or a number that is far away."""
     from transformers import AutoModelForSequenceClassification
 
-    n = 1 if case.name == "regression" else 2
+    n = 1 if case.name in ("regression", "reward") else 2
     model = AutoModelForSequenceClassification.from_pretrained(runs.models["bert"], num_labels=n)
+    if case.name == "reward":
+        return saved(runs, case, scaled(model, "classifier.weight", 1e6))
     return saved(runs, case, scaled(model, "classifier.bias", [5.0] if n == 1 else [-50.0, 50.0]))
 
 
@@ -201,6 +213,7 @@ WRONG_HEADS: Mapping[str, Callable[[Runs, Case], Path]] = {
     "regression": classifier,
     "embedding": collapsed,
     "reranker": classifier,
+    "reward": classifier,
     "sft": language_model,
     CAUSAL: language_model,
     MASKED: language_model,
@@ -274,6 +287,12 @@ def ranks_of_nothing() -> tuple[list[Row], list[Row]]:
     return rows, rows
 
 
+def turned_pairs() -> tuple[list[Row], list[Row]]:
+    """Validation pairs in which the worse answer is chosen."""
+    rows = PREFERENCES[N_ROWS:]
+    return list(PREFERENCES[:N_ROWS]), [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in rows]
+
+
 def other_answers() -> tuple[list[Row], list[Row]]:
     """One answer to everything; validation has another to the same questions."""
     rows = questions(N_ROWS)
@@ -290,6 +309,7 @@ FAR_ROWS: Mapping[str, Callable[[], tuple[list[Row], list[Row]]]] = {
     "regression": reversed_scores,
     "embedding": mixed_pairs,
     "reranker": ranks_of_nothing,
+    "reward": turned_pairs,
     "sft": other_answers,
     CAUSAL: backwards,
     MASKED: backwards,
@@ -327,6 +347,13 @@ def solved(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Ala
     return runs.run(case, "solved", train=train, evaluate={"baselines": names}).result.alarms
 
 
+def cut(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run whose answers are cut on the right, so that long prompts leave nothing of them."""
+    changes: dict[str, Any] = {"data": {"max_length": 8}, "reward": {"truncation_side": "right"}}
+    train = {"max_steps": 4, "n_evaluations": 1, "n_logs": 4}
+    return runs.run(case, "cut", train=train, evaluate={"baselines": []}, **changes).result.alarms
+
+
 def mute(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
     """A run of a model that always generates padding."""
     return answering(runs, case, "mute", "<pad>")
@@ -360,4 +387,5 @@ RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]
     "mute": mute,
     "looping": looping,
     "solved": solved,
+    "cut": cut,
 }

@@ -222,7 +222,7 @@ def test_a_cell_that_is_no_text_is_named(runs: Runs, case: Case) -> None:
     data = {"train": write_rows(runs.folder(case, "no-text") / "odd", rows), "columns": case.columns}
     loaded = load_recipe(runs.recipe(case, "no-text", data=data))
     request = Request(loaded, Clock(silent, {}))
-    if "pretraining" in case.task or case.task == "sft":  # such rows are left out
+    if "pretraining" in case.task or case.task in ("sft", "reward"):  # such rows are left out
         findings = read(task_for(loaded.recipe), request).findings
         assert [row["row_id"] for finding in findings for row in finding.rows if finding.name == "dropped_rows"] == [4]
         return
@@ -324,7 +324,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "masked pretraining": "model.name",
         "toy": "tunesmith compare",
     },
-    "trace": {name: NO_LABELS for name in ("embedding", "reranker", "sft", "causal pretraining", "masked pretraining")},
+    "trace": {name: NO_LABELS for name in ("embedding", "reranker", "sft", "causal pretraining", "masked pretraining", "reward")},
     "report": {},
 }
 CANNOT_TELL = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import UsageError, Verb, add_processes, columns_by_role
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     reject_options(args, RETRIEVAL_OPTIONS, "works only with --retrieval and --mteb.", "Add --retrieval FOLDER.")
     if args.data is None:
         raise UsageError.one("evaluate", "there is nothing to evaluate on.", "Give rows, or --retrieval FOLDER.")
-    from tunesmith.models.kind import detect_model_kind
+    from tunesmith.models.kind import detect_model_kind, is_reward_model
 
     kind = detect_model_kind(args.run)
     other_kind = f"works only for classifiers, and {args.run} is not one."
@@ -94,6 +95,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         reject_options(args, CLASSIFIER_OPTIONS, other_kind)
         return evaluate_pairs(args, terminal)
     reject_options(args, EMBEDDING_OPTIONS, f"works only for embedding models, and {args.run} is not one.")
+    if is_reward_model(Path(args.run)):
+        reject_options(args, (*CLASSIFIER_OPTIONS, "max_length"), f"does not apply to reward models, and {args.run} is one.")
+        return evaluate_preferences(args, terminal)
     reason = f"works only for embedding and language models, and {args.run} is neither."
     remedy = "Remove it." if not args.against else f"Use: tunesmith compare {args.run} {args.against[0]} --data {args.data}"
     reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason, remedy)
@@ -107,6 +111,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     }
     result = evaluate_by_kind(args.run, args.data, kind=kind, **reading, listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
+
+
+def evaluate_preferences(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Evaluates a reward model on pairs of a better and a worse answer."""
+    from tunesmith.cli.compare import verdict_lines
+    from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
+
+    result = evaluate_by_kind(
+        args.run, args.data, kind="reward", columns=part_columns(args), against=args.against, listener=terminal.listener
+    )
+    verdicts = verdict_lines(args.run, result.verdicts, terminal) if result.verdicts else []
+    return Outcome({**result.to_json(), "run": args.run}, lines=[*metric_lines(result), *verdicts])
 
 
 def reject_options(args: argparse.Namespace, names: Sequence[str], reason: str, remedy: str = "Remove it.") -> None:

@@ -1,4 +1,4 @@
-"""What kind of model a name or a folder is (causal language model, embedding model, classifier), and the verbs for it."""
+"""What kind of model a name or a folder is (language model, embedding or reward model, classifier), and the verbs for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
 from tunesmith.run_folder import require_saved_model
 
-ModelKind = Literal["causal", "embedding", "classifier"]
+ModelKind = Literal["causal", "embedding", "reward", "classifier"]
 RESULT = "result.json"
 MODULES = "modules.json"
 """The file of sentence-transformers' models."""
+REWARD = "reward.json"
+"""The file of settings beside a reward model."""
 HUB, BUILTIN = "hub:", "builtin:"
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """The endings of transformers' causal language models."""
@@ -42,6 +44,8 @@ def detect_model_kind(name: str) -> ModelKind:
     """Returns the kind of a run, a folder, ``hub:NAME`` or ``builtin:NAME``. What is none of the others is a classifier."""
     folder, is_named = Path(name), name.startswith((BUILTIN, HUB))
     require_saved_model(folder)
+    if is_reward_model(folder):
+        return "reward"
     files = [folder / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
     if (is_named or any(file.exists() for file in files)) and is_causal_model(name.removeprefix(HUB)):
         return "causal"
@@ -55,6 +59,11 @@ def detect_model_kind(name: str) -> ModelKind:
 def is_embedding_folder(folder: Path) -> bool:
     """Tells whether a folder holds a model of sentence-transformers."""
     return (folder / MODULES).exists()
+
+
+def is_reward_model(folder: Path) -> bool:
+    """Tells whether a folder is a run of a reward model, or holds one that a run saved."""
+    return any((place / REWARD).exists() for place in (folder, folder / "model"))
 
 
 def is_language_run(run: Path) -> bool:

@@ -35,6 +35,8 @@ LOSS_METRICS = ("loss", "perplexity", "bits_per_byte")
 """Metrics of the tokens of a text: mean negative log-likelihood in nats, its exponential, and bits per byte of the text."""
 TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
 """Metrics that compare a generated text with its reference."""
+PAIR_SCORES = ("accuracy",)
+"""Scores of a pair of answers: 1 if the chosen one has the higher reward, 0.5 for a tie."""
 LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "v_information", "calibration_error")
 """Metrics of a language model whose answers are labels."""
 DEFAULT_LABEL_METRIC = "macro_f1"

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PositiveInt
 
 from tunesmith.recipe.section import Fraction, NotNegative, Section
-from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, SftSection
+from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, RewardSection, SftSection
 
-TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
+TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining", "reward"]
 AUTO = "auto"
 DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -259,8 +259,10 @@ class EvaluateSection(Section):
     """Language models: also compute perplexity with these context lengths."""
     general: str | None = None
     """Language models: a file of plain texts that measures forgetting. Default: texts that come with tunesmith."""
-    baselines: list[Literal["majority", "chance", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
-    """Default: majority, chance, tfidf, frozen, untuned; embedding: untuned, tfidf, bm25; sft: untuned, few_shot, chance."""
+    baselines: (
+        list[Literal["majority", "chance", "tfidf", "frozen", "untuned", "bm25", "few_shot", "length", "bag_of_words"]] | None
+    ) = None
+    """Default: those of the task: majority, chance, tfidf, frozen, untuned; reward: length, bag_of_words, untuned; ..."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples of every confidence interval."""
 
@@ -297,7 +299,7 @@ class Recipe(Section):
     """The top-level section."""
 
     task: TaskName = "classification"
-    """classification (one label or several), regression, embedding, sft (prompts and answers), or pretraining (plain texts)."""
+    """classification, regression, embedding, sft (prompts and answers), pretraining (plain texts), reward (pairs of answers)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
@@ -312,6 +314,8 @@ class Recipe(Section):
     """Supervised fine-tuning of a language model."""
     pretraining: PretrainingSection = PretrainingSection()
     """Continued pretraining on plain texts."""
+    reward: RewardSection = RewardSection()
+    """Training of a reward model."""
     train: TrainSection = TrainSection()
     """Training arguments."""
     evaluate: EvaluateSection = EvaluateSection()

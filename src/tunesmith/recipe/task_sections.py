@@ -108,6 +108,17 @@ class PretrainingSection(SequenceSection):
     """Fraction of the tokens that are masked."""
 
 
+class RewardSection(Section):
+    """Training of a reward model on pairs of a better and a worse answer (task: reward), by TRL's names."""
+
+    center_rewards_coefficient: float | None = Field(default=None, ge=0.0)
+    """Weight of the squared sum of both rewards, which keeps their mean near 0 (usual: 0.01). Default: not centred."""
+    truncation_side: Literal["left", "right"] = "left"
+    """Side on which answers with their prompts are cut to data.max_length; on the right many pairs become equal."""
+    chat_template: str | None = None
+    """Decoders: chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has none."""
+
+
 class AnswersSection(Section):
     """Generation of answers when a language model is evaluated. Options as in transformers' `GenerationConfig`."""
 

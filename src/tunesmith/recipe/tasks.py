@@ -87,7 +87,7 @@ class TaskSettings:
 
     name: str
     task: TaskName
-    family: Literal["labelled", "embedding", "language"]
+    family: Literal["labelled", "embedding", "language", "reward"]
     noun: str
     description: str
     commands: tuple[str, ...]
@@ -214,7 +214,23 @@ _PRETRAINING = replace(
     small_model_batch_rows=64,
     plain_texts=True,
 )
-_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING)
+_REWARD = TaskSettings(
+    name="reward",
+    task="reward",
+    family="reward",
+    noun="reward models",
+    description="Gives an answer a number, learned from pairs of a better and a worse answer (Bradley-Terry).",
+    commands=("evaluate", "predict"),
+    columns=("id", "group", "split", "label", "prompt", "completion", "chosen", "rejected", "margin", "score"),
+    sections=("reward",),
+    metrics=("accuracy", "log_loss", "calibration_error"),
+    default_metric="accuracy",
+    baselines=("length", "bag_of_words", "untuned"),
+    learning_rates=ENCODER_RATES,
+    batch_rows=16,
+    small_model_batch_rows=None,
+)
+_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING, _REWARD)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 
@@ -229,11 +245,12 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
+    ("quantisation",): tuple(row.name for row in _ROWS if row.name != "reward"),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),
     ("data", "template"): ("classification", "regression"),
-    ("data", "labels"): ("classification", "embedding"),
+    ("data", "labels"): ("classification", "embedding", "reward"),
     ("data", "label_separator"): ("classification",),
     ("data", "keep_null_labels"): ("classification",),
     ("embedding", "first_stage"): ("reranker",),
@@ -243,7 +260,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "distillation"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-    ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", "reward", *_LANGUAGE),
     ("evaluate", "positive_class"): ("classification",),
     **{("evaluate", key): _MEASURED for key in ("function", "function_range", "lower_is_better")},
     ("evaluate", "evaluators"): ("embedding",),

@@ -16,6 +16,7 @@ from tunesmith.tasks.classification import data as classification
 from tunesmith.tasks.embedding import data as embedding
 from tunesmith.tasks.language import data as language
 from tunesmith.tasks.reranker import data as reranker
+from tunesmith.tasks.reward import data as reward
 from tunesmith.tasks.task import TaskReading, TaskSteps
 
 
@@ -47,6 +48,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "reranker": Task(reranker.READING, partial(steps_in, "reranker")),
         "sft": Task(language.READING, partial(steps_in, "language")),
         "pretraining": Task(language.READING, partial(steps_in, "language")),
+        "reward": Task(reward.READING, partial(steps_in, "reward")),
     }
 )
 """Name in ``recipe.tasks`` -> task."""

@@ -26,6 +26,7 @@ from tunesmith.recipe.metric_names import (
     DEFAULT_LABEL_METRIC,
     LABEL_METRICS,
     LOSS_METRICS,
+    PAIR_SCORES,
     TEXT_METRICS,
     at_dimension,
     split_dimension,
@@ -161,7 +162,7 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     if sorted(ours.labels) != sorted(other.labels) or ours.problem_type != other.problem_type:
         message = f"its labels are not those of {ours.run.folder}; the two cannot be compared."
         raise InputError.one(str(other.run.folder), message, f"Labels: {', '.join(other.labels) or 'none'}.")
-    common = sorted(set(ours.rows["row_id"]) & set(other.rows["row_id"]))
+    common = sorted(set(ours.keys) & set(other.keys))
     ours, other = ours.at(common), other.at(common)
     texts = ("text", "pair") if ours.result.task == other.result.task else ()  # a language model's text is its prompt
     if not common or any(ours.rows.get(name) != other.rows.get(name) for name in texts):
@@ -239,7 +240,7 @@ def computable_metrics(split: SavedSplit) -> list[str]:
         whole = [metric.name for metric in split.result.metrics if metric.split == split.split][:1]
         sizes = [size for name in rows if (size := split_dimension(name)[1]) is not None]
         names += [at_dimension(name, size) for name in whole for size in (None, *sizes)]
-    return [*names, *(name for name in TEXT_METRICS if name in rows)]
+    return [*names, *(name for name in (*TEXT_METRICS, *PAIR_SCORES) if name in rows)]
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:
@@ -254,7 +255,7 @@ def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Seque
         n_bytes = np.array(rows["n_bytes"], dtype=np.int64) if metric == BITS else None
         sums = np.array(rows["loss"], dtype=np.float64) * counts
         return Outputs(token_losses=TokenLosses(sums, counts), n_bytes=n_bytes)
-    if metric in TEXT_METRICS and metric in rows:
+    if metric in (*TEXT_METRICS, *PAIR_SCORES) and metric in rows:
         both = [i for i, pair in enumerate(zip(rows[metric], other.rows[metric], strict=True)) if None not in pair]
         if not both:
             message = f"no row of {split.split} was answered by both."

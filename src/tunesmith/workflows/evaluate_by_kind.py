@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunesmith.models.kind import HUB, ModelKind, detect_model_kind
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import Run, folder_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+MEASURES: Mapping[ModelKind, tuple[str, str]] = {
+    "causal": ("tasks.language.evaluate_model", "evaluate_language"),
+    "embedding": ("tasks.embedding.evaluate_model", "evaluate_similarity"),
+    "reward": ("tasks.reward.evaluate_model", "evaluate_reward"),
+    "classifier": ("workflows.evaluate", "evaluate"),
+}
+"""Kind of model -> the module and the function that measure it; imported when they are needed."""
+OF_RUNS = ("classifier", "reward")
+"""Kinds whose function takes a run itself."""
 
 
 def evaluate_by_kind(target: str | Path | Run, data: object, *, kind: ModelKind | None = None, **options: Any) -> RunResult:
-    """Measures a classifier, an embedding model or a causal language model by the function of its kind.
+    """Measures a classifier, an embedding or reward model, or a causal language model by the function of its kind.
 
     Args:
         target: a run or its folder; of an embedding or language model also another folder, ``hub:NAME`` or ``builtin:NAME``.
         data: the path or name of rows, or a table in memory.
         kind: the model's, if it is known.
-        options: those of ``workflows.evaluate.evaluate``, ``evaluate_similarity`` or ``evaluate_language``, by the kind.
+        options: those of ``workflows.evaluate.evaluate``, ``evaluate_similarity``, ``evaluate_reward`` or ``evaluate_language``.
 
     Raises InputError if the model or the rows cannot be used.
     """
     name = str(folder_of(target))
     kind = detect_model_kind(name) if kind is None else kind
-    measure: Callable[..., RunResult]
-    if kind == "causal":
-        from tunesmith.tasks.language.evaluate_model import evaluate_language as measure
-    elif kind == "embedding":
-        from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as measure
-    else:
-        from tunesmith.workflows.evaluate import evaluate as measure
+    module, function = MEASURES[kind]
+    measure: Callable[..., RunResult] = getattr(import_module(f"tunesmith.{module}"), function)
     if "against" in options:
         options["against"] = [str(other).removeprefix(HUB) for other in options["against"]]
-    return measure(target if kind == "classifier" else name.removeprefix(HUB), data, **options)
+    return measure(target if kind in OF_RUNS else name.removeprefix(HUB), data, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,10 +48,20 @@ class SavedSplit:
     def result(self) -> RunResult:
         return self.run.result
 
-    def at(self, row_ids: Sequence[int]) -> SavedSplit:
-        """Returns the rows with those ids, in their order."""
-        place = {row_id: i for i, row_id in enumerate(self.rows["row_id"])}
-        chosen = [place[row_id] for row_id in row_ids]
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """Returns the id of each row with its number among the rows of that id, such as the pairs of one list of answers."""
+        seen: Counter[int] = Counter()
+        found = []
+        for row_id in self.rows["row_id"]:
+            found.append((row_id, seen[row_id]))
+            seen[row_id] += 1
+        return found
+
+    def at(self, keys: Sequence[tuple[int, int]]) -> SavedSplit:
+        """Returns the rows with those keys, in their order."""
+        place = {key: i for i, key in enumerate(self.keys)}
+        chosen = [place[key] for key in keys]
         return replace(self, rows={name: [cells[i] for i in chosen] for name, cells in self.rows.items()})
 
 

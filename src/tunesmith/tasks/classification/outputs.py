@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,37 +15,19 @@ from tunesmith.data.labelled import load as labelled
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels, file_columns
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.adapters.attach import (
-    can_merge,
-    is_adapter,
-    reload_classifier,
-    save_head_description,
-    save_model_files,
-    saved_state,
-)
-from tunesmith.models.adapters.base import AdapterBase
-from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import detect_quantisation
-from tunesmith.models.adapters.unquantised import is_saved_unquantised, to_device_with_room
+from tunesmith.models.adapters.save_classifier import TrainedHead, save_tokenizer
 from tunesmith.models.encode import encode
-from tunesmith.models.equivalence import (
-    ADAPTER_CERTIFICATE,
-    MERGED_CERTIFICATE,
-    equal_tensors,
-    equal_tokens,
-    fp32_logits,
-    reload_equality,
-    spread_by_length,
-)
+from tunesmith.models.equivalence import equal_tokens, fp32_logits, spread_by_length
 from tunesmith.results import TEXT_CHARACTERS, Certificate
-from tunesmith.run_folder import ADAPTER, RunFolder
+from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.predictor import PredictorConfig
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.epoch_logits import save_epoch_logits
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 MAX_ROWS = 32
 """Rows of a batch where two models are compared."""
@@ -56,48 +36,26 @@ CERTIFIED_TEXTS = 64
 
 
 def save_model(session: LabelledSession, folder: Path, thresholds: list[float] | None) -> SavedModel:
-    """Saves the model and proves that the files give the same logits.
-
-    An adapter that can be merged is saved both ways, merged in ``model/`` and alone in ``adapter/``; others only in ``model/``.
-    """
+    """Saves the model and proves that the files give the same logits, see ``TrainedHead.save``."""
     tokens, columns = session.tokens, session.data.splits.columns
-    model, pad_id = session.model, tokens.pad_id
-    model.to("cpu")
-    proofs: list[Certificate] = []
-    notes: tuple[str, ...] = ()
-    if session.data.recipe.adapter is not None:
-        model, proofs = merge_adapter(session, folder.parent / ADAPTER)
-        notes = merged_difference(session, model)
-    save_model_files(model, folder)
-    if is_adapter(folder):
-        describe_adapter(session, folder)
+    model, proofs = trained_head(session).save(folder)
     save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label)}
     data = session.data.recipe.data
     reading = data.label_separator, data.template, data.labels
     PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts, *reading).save(folder)
-    reloaded, rows = reload_classifier(folder), tokens.encoded.values()
-    proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
-    proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]
-    return SavedModel(tuple(proofs), notes)
+    return SavedModel((*proofs, saved_tokens(session, folder)), merged_difference(session, model))
 
 
-def describe_adapter(session: LabelledSession, folder: Path) -> None:
-    """Writes the head's labels and the record of the base model beside an adapter."""
-    save_head_description(folder, session.model.config)
-    AdapterBase.of(session.data.source, quantisation=detect_quantisation(session.model)).save(folder)
+def trained_head(session: LabelledSession) -> TrainedHead:
+    """Returns the session's model with the rows by which its files are proven."""
+    return TrainedHead(session.model, session.data.source, list(session.tokens.encoded.values()), session.tokens.pad_id)
 
 
 def as_saved(session: LabelledSession) -> LabelledSession:
-    """Returns the session with the model that is saved: trained on quantised weights, it is merged into unquantised ones."""
-    if not is_saved_unquantised(session.model):
-        return session
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        save_model_files(session.model, folder)
-        describe_adapter(session, folder)
-        merged: Any = reload_classifier(folder, whole=True)
-    return replace(session, model=to_device_with_room(merged.merge_and_unload()))
+    """Returns the session with the model that is saved and measured."""
+    model = trained_head(session).unquantised()
+    return session if model is session.model else replace(session, model=model)
 
 
 def merged_difference(session: LabelledSession, saved: PreTrainedModel) -> tuple[str, ...]:
@@ -117,14 +75,6 @@ def merged_difference(session: LabelledSession, saved: PreTrainedModel) -> tuple
     return (f"{note}; the metrics are those of the saved model",)
 
 
-def save_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
-    """Writes the tokenizer with the length of the training, at which other programs truncate by it."""
-    own = tokenizer.model_max_length
-    tokenizer.model_max_length = max_length
-    tokenizer.save_pretrained(folder)
-    tokenizer.model_max_length = own
-
-
 def saved_tokens(session: LabelledSession, folder: Path) -> Certificate:
     """Certifies that the saved tokenizer reads texts of every split as in training."""
     from transformers import AutoTokenizer
@@ -138,26 +88,6 @@ def saved_tokens(session: LabelledSession, folder: Path) -> Certificate:
         expected += tokens.encoded[split].take(positions).input_ids
         saved += encode(tokenizer, texts, tokens.max_length, count_cut=False).input_ids
     return equal_tokens(expected, saved)
-
-
-def merge_adapter(session: LabelledSession, folder: Path) -> tuple[Any, list[Certificate]]:
-    """Saves the adapter alone, and returns the merged model with the certificates of both; the same model if it cannot merge.
-
-    An adapter that changed the base model's weights before training fits no base model, and only its merged model is saved.
-    """
-    model, tokens, proofs = session.model, session.tokens, []
-    if not can_merge(model):
-        return model, []
-    adapted = model
-    if not changes_base(next(iter(model.peft_config.values()))):
-        save_model_files(model, folder)
-        describe_adapter(session, folder)
-        rows, alone = tokens.encoded.values(), reload_classifier(folder)
-        proofs.append(reload_equality(model, alone, rows, tokens.pad_id, ADAPTER_CERTIFICATE))
-        if detect_quantisation(model) is not None:  # rounding again would lose as much as the adapter has learned
-            adapted = reload_classifier(folder, whole=True)
-    merged = copy.deepcopy(adapted).merge_and_unload()
-    return merged, [*proofs, reload_equality(adapted, merged, tokens.encoded.values(), tokens.pad_id, MERGED_CERTIFICATE)]
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:

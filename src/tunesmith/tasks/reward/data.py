@@ -1,0 +1,58 @@
+"""Reads and checks the pairs of a reward model without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from tunesmith.data.checks.preferences import check_pairs
+from tunesmith.data.preferences.load import PairData, load_pairs
+from tunesmith.data.preferences.rows import PreferencePairs
+from tunesmith.data.split import at_most
+from tunesmith.errors import MissingExtra
+from tunesmith.models.source import find_model
+from tunesmith.preflight.preferences import length_line, rows_line
+from tunesmith.preflight.report import CheckLine
+from tunesmith.preflight.static import evaluated_on, read_as, require_validation
+from tunesmith.recipe.resolved import with_defaults
+from tunesmith.tasks.task import Request, TaskData, TaskReading
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardData(TaskData):
+    """The pairs of a recipe."""
+
+    pairs: PairData
+
+    @property
+    def evaluation_rows(self) -> dict[str, PreferencePairs]:
+        """Returns the evaluation splits, the main one last."""
+        return {name: rows for name, rows in self.pairs.named().items() if name != "train"}
+
+
+def read(request: Request) -> RewardData:
+    """Reads the pairs and the base model's files. Raises InputError if they cannot be used."""
+    recipe, base = request.loaded.recipe, request.loaded.base
+    if find_spec("trl") is None:
+        raise MissingExtra.of("trl", "language", f"task {recipe.task}")
+    pairs = load_pairs(recipe, base, request.frames)
+    require_validation(pairs.validation)
+    cut: dict[str, Any] = {name: at_most(part, request.max_rows) for name, part in pairs.named().items()}
+    pairs = replace(pairs, **cut)
+    source = find_model(recipe.model, base)
+    recipe = with_defaults(recipe, source.n_bytes, len(pairs.train))
+    return RewardData(recipe=recipe, source=source, base=base, findings=check_pairs(pairs.named()), pairs=pairs)
+
+
+def check_rows(data: RewardData) -> Iterator[CheckLine]:
+    """Checks the rows, the bias of length, and the size of the evaluation split."""
+    yield from map(rows_line, data.pairs.named().values())
+    yield from read_as(data.pairs.notes)
+    yield length_line(data.pairs.train)
+    split, rows = list(data.evaluation_rows.items())[-1]
+    yield evaluated_on(split, len(rows))
+
+
+READING = TaskReading(read, check_rows)
