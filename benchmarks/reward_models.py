@@ -21,7 +21,6 @@ import numpy as np
 from across_data import DATA
 from record import write
 
-import tunesmith
 from tunesmith.data.chat.messages import Turn
 from tunesmith.data.preferences.load import first_texts, load_pairs
 from tunesmith.data.preferences.rows import PreferencePairs
@@ -34,9 +33,10 @@ from tunesmith.models.chat.template import NO_TEMPLATE
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.reward.reading import AnswerReader, EncodedPairs
 from tunesmith.models.source import find_model
-from tunesmith.recipe.load import recipe_from_mapping
+from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.tasks.finished import Run
+from tunesmith.workflows.train import train as train_recipe
 
 SETS = ("helpful", "harmless")
 KEPT_TOKENS = (1024, 512, 256, 128)
@@ -136,7 +136,8 @@ def finetuned(rows: PreferencePairs, positions: tuple[list[int], list[int], list
             "task": "reward", "model": {"name": "builtin:minilm"}, "data": {**files, "max_length": MAX_LENGTH}, "train": TRAINING,
             "evaluate": {"checkpoint_metric": "log_loss", "baselines": []}, "output": str(place / "run"),
         }  # fmt: skip
-        tunesmith.train(recipe)
+        (place / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+        train_recipe(load_recipe(place / "recipe.yaml"))
     import pyarrow.parquet as pq
 
     table = pq.read_table(Run.load(place / "run").folder / "predictions.parquet").to_pydict()
