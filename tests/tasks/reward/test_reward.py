@@ -223,3 +223,34 @@ def test_bad_pairs_are_refused(load: Callable[..., Any], change: dict[str, Any],
     rows = [{**row, "chosen": "the film is good", **change} for row in PREFERENCES]
     with pytest.raises(DataError, match=message):
         load("encoder", rows)
+
+
+def test_judged_answers_are_also_classified(tmp_path: Path, bases: dict[str, Path]) -> None:
+    rows = [
+        {"prompt": f"how is the {thing} {i} ?", "completion": row[side], "label": side == "chosen"}
+        for i, row in enumerate(PREFERENCES)
+        for side in ("chosen", "rejected")
+        for thing in ("film",)
+    ]
+    for split, part in (("train", rows[:32]), ("validation", rows[32:48]), ("test", rows[48:])):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+    recipe = {
+        "task": "reward", "model": {"name": str(bases["encoder"])}, "output": str(tmp_path / "run"),
+        "data": {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation", "test")},
+        "train": {"max_steps": 30, "n_evaluations": 1, "learning_rate": 3e-3, "per_device_train_batch_size": 16},
+        "evaluate": {"n_resamples": 200},
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    assert main(["train", str(tmp_path / "recipe.yaml")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    metrics = {(m["split"], m["name"]): m["value"] for m in result["metrics"]}
+    assert metrics["test", "accuracy"] == 1.0
+    assert metrics["test answers", "macro_f1"] == 1.0
+    against = {(v["split"], v["metric"], v["against"]) for v in result["verdicts"]}
+    assert {("test answers", "macro_f1", name) for name in ("length", "bag_of_words")} <= against
+    assert "threshold" in result["training"]["reward"]
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "run" / "predictions.parquet").to_pylist()
+    answers = [row for row in table if row["split"] == "test answers"]
+    assert [row["label"] for row in answers] == [row["prediction"] for row in answers] == ["good", "bad"] * 8

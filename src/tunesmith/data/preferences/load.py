@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,13 @@ RowsT = TypeVar("RowsT", PreferencePairs, JudgedAnswers)
 
 @dataclass(frozen=True)
 class PairData(SplitData[PreferencePairs]):
-    """The pairs of a run."""
+    """The pairs of a run.
+
+    Attributes:
+        judged: split -> the judged answers of which the pairs were made; empty where the rows are pairs.
+    """
+
+    judged: Mapping[str, JudgedAnswers] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,16 @@ def load_pairs(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = No
     Raises DataError if rows cannot be read, or hold no pair.
     """
     notes: list[str] = []
-    splits: dict[str, PreferencePairs] = {}
-    for name, rows in read_preferences(recipe, base, frames or {}, notes).items():
-        splits[name] = rows if isinstance(rows, PreferencePairs) else noted_pairs(rows, notes)
-    divide(splits, recipe, notes)
-    return PairData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
+    read = read_preferences(recipe, base, frames or {}, notes)
+    judged = {name: rows for name, rows in read.items() if isinstance(rows, JudgedAnswers)}
+    if len(judged) == len(read):  # divided before they become pairs, so that each answer is in one split
+        divide(judged, recipe, notes)
+        splits = {name: noted_pairs(rows, notes) for name, rows in judged.items()}
+    else:
+        splits = {name: rows if isinstance(rows, PreferencePairs) else noted_pairs(rows, notes) for name, rows in read.items()}
+        divide(splits, recipe, notes)
+        judged = {}
+    return PairData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes), judged=judged)
 
 
 def load_judged(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> JudgedData:
@@ -65,7 +76,7 @@ def load_judged(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
 def noted_pairs(rows: JudgedAnswers, notes: list[str]) -> PreferencePairs:
     """Returns judged answers as pairs, and notes how many there are."""
     pairs = pairs_of_judged(rows)
-    notes.append(f"{rows.source}: {plural(len(rows), 'judged answer')} give {plural(len(pairs), 'pair')} within their prompts.")
+    notes.append(f"{plural(len(rows), 'judged answer')} of {rows.split} give {plural(len(pairs), 'pair')} within their prompts.")
     return pairs
 
 

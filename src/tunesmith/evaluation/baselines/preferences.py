@@ -12,7 +12,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.messages import Turns
-from tunesmith.data.preferences.rows import PreferencePairs
+from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.evaluation.outputs import BaselineOutputs
 from tunesmith.evaluation.preferences import bradley_terry_losses, pair_outputs
 
@@ -72,11 +72,7 @@ class WordDifferences:
 
     @classmethod
     def of(cls, train: PreferencePairs) -> WordDifferences:
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        texts = [answer_text(answer) for answer in (*train.chosen, *train.rejected)]
-        vectoriser = CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", min_df=min(2, len(texts)))
-        return cls(vectoriser.fit(texts))
+        return cls(word_counter().fit([answer_text(answer) for answer in (*train.chosen, *train.rejected)]))
 
     def features(self, rows: PreferencePairs) -> csr_matrix:
         """Returns the differences of the logarithms of counts, and of the length (N, D + 1)."""
@@ -87,6 +83,30 @@ class WordDifferences:
         ]
         words = sides[0].log1p() - sides[1].log1p()
         return sparse.hstack([words, sparse.csr_matrix(log_length_differences(rows)[:, None])], format="csr")
+
+
+def judged_features(train: JudgedAnswers, others: Sequence[JudgedAnswers], *, with_words: bool) -> dict[str, Any]:
+    """Returns split -> the features of single answers (N, D): the logarithm of the length, and of the counts of words."""
+    from scipy import sparse
+
+    lengths = {rows.split: np.log1p([[len(answer_text(a))] for a in rows.answers]) for rows in (train, *others)}
+    if not with_words:
+        return dict(lengths)
+    vectoriser = word_counter().fit([answer_text(a) for a in train.answers])
+    return {
+        rows.split: sparse.hstack(
+            [vectoriser.transform([answer_text(a) for a in rows.answers]).astype(np.float64).log1p(), lengths[rows.split]],
+            format="csr",
+        )
+        for rows in (train, *others)
+    }
+
+
+def word_counter() -> Any:
+    """Returns a counter of words and of pairs of words; marks are words, too."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", min_df=2)
 
 
 def fit(differences: Any, inverse_strength: float) -> Array:

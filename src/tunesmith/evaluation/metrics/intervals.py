@@ -252,7 +252,7 @@ def _interval(metric: ResampledMetric, statistic: Statistic, level: float) -> tu
         # A mean of absolute gaps, which noise alone increases. Resampling adds the noise a second time, and to a gap that is
         # truly zero only half as much as the rows did: so the lower end is lowered by twice the bias of the resamples.
         bias, margin = max(float(usable.mean()) - value, 0.0), uncertainty.margin(level)
-        low, high = max(0.0, value - 2 * bias - margin), value + margin
+        low, high = max(0.0, value - 2 * bias - margin), min(1.0, value + margin)
     else:
         low, high = scaled(kind.interval, value, uncertainty, n, level, metric.few.variance)
     if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity

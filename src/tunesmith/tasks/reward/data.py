@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.data.checks.preferences import check_pairs
 from tunesmith.data.preferences.load import PairData, load_pairs
-from tunesmith.data.preferences.rows import PreferencePairs
+from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra
 from tunesmith.models.source import find_model
@@ -27,6 +27,11 @@ class RewardData(TaskData):
     pairs: PairData
 
     @property
+    def judged(self) -> dict[str, JudgedAnswers]:
+        """Returns the judged answers of validation and test; empty where the rows are pairs."""
+        return {name: rows for name, rows in self.pairs.judged.items() if name != "train"}
+
+    @property
     def evaluation_rows(self) -> dict[str, PreferencePairs]:
         """Returns the evaluation splits, the main one last."""
         return {name: rows for name, rows in self.pairs.named().items() if name != "train"}
@@ -40,7 +45,8 @@ def read(request: Request) -> RewardData:
     pairs = load_pairs(recipe, base, request.frames)
     require_validation(pairs.validation)
     cut: dict[str, Any] = {name: at_most(part, request.max_rows) for name, part in pairs.named().items()}
-    pairs = replace(pairs, **cut)
+    judged = {name: at_most(part, request.max_rows) for name, part in pairs.judged.items()}
+    pairs = replace(pairs, **cut, judged=judged)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(pairs.train))
     return RewardData(recipe=recipe, source=source, base=base, findings=check_pairs(pairs.named()), pairs=pairs)

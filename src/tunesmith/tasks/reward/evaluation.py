@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,13 @@ from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import logits
 from tunesmith.models.reward.reading import EncodedPairs
 from tunesmith.progress import Event, Listener
+from tunesmith.recipe.metric_roles import is_higher_better
 from tunesmith.recipe.tasks import baseline_names
 from tunesmith.results import Alarm, Verdict
+from tunesmith.tasks.evaluate import best_seed
+from tunesmith.tasks.reward.judged import answer_metrics, answer_outputs, decided, tuned_threshold, with_answer_baselines
 from tunesmith.tasks.reward.model import RewardSession
-from tunesmith.tasks.task import Baselines, Evaluation
+from tunesmith.tasks.task import Baselines, Decisions, Evaluation, SeedResult
 
 UNTUNED = "untuned"
 NOT_BETTER = (
@@ -67,7 +70,7 @@ def split_metrics(session: RewardSession, split: str) -> SplitMetrics:
 def metrics(session: RewardSession) -> list[SplitMetrics]:
     """Returns the metrics of the evaluation splits, with the clusters of their pairs. Verdicts are given on the last one."""
     rows = session.data.evaluation_rows
-    return [
+    pairs = [
         replace(
             split_metrics(session, name),
             has_verdicts=name == list(rows)[-1],
@@ -75,6 +78,7 @@ def metrics(session: RewardSession) -> list[SplitMetrics]:
         )
         for name in rows
     ]
+    return [*answer_metrics(session.data.judged), *pairs]
 
 
 def pair_clusters(rows: PreferencePairs) -> Array:
@@ -89,18 +93,42 @@ def outputs(session: RewardSession) -> dict[str, Outputs]:
 
 def model_outputs(session: RewardSession, model: torch.nn.Module) -> dict[str, Outputs]:
     """Computes a model's outputs on the evaluation splits."""
-    return {name: measured(pairs, *rewards(model, pairs, session)) for name, pairs in session.pairs.items() if name != "train"}
+    judged = {name: reward_of(model, rows, session) for name, rows in session.answers.items()}
+    pairs = {name: measured(rows, *rewards(model, rows, session)) for name, rows in session.pairs.items() if name != "train"}
+    return {**answer_outputs(judged, session.data.judged), **pairs}
 
 
 def baselines(session: RewardSession, listener: Listener) -> Baselines:
     """Computes the outputs of every baseline that the recipe names."""
     requested = baseline_names(session.data.recipe)
-    simple: Mapping[str, BaselineOutputs] = baselines_of_pairs(
-        requested, session.data.pairs.train, list(session.data.evaluation_rows.values())
-    )
+    data = session.data
+    simple = baselines_of_pairs(requested, data.pairs.train, list(data.evaluation_rows.values()))
+    simple = with_answer_baselines(simple, data.pairs.judged.get("train"), data.judged)
     systems = [simple[name] if name in simple else untuned_baseline(session) for name in requested]
     listener(Event("step", "baselines", len(requested), len(requested)))
     return Baselines(tuple(systems))
+
+
+def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
+    """Tunes the threshold of single answers on those of validation, where rows are judged answers; each baseline gets its own.
+
+    With several seeds the threshold of the best one is used, whose model is saved.
+    """
+    recipe, usual = seeds[0].session.data.recipe, Decisions(tuple(seeds), tuple(systems))
+    best = best_seed(seeds, higher_is_better=is_higher_better(recipe, seeds[0].session.checkpoint_metric))
+    chosen = tuned_threshold(best.outputs, recipe.train.seed)
+    if chosen is None:
+        return usual
+    own = {system.name: tuned_threshold(system.outputs, recipe.train.seed) for system in systems}
+    return Decisions(
+        tuple(replace(seed, outputs=decided(seed.outputs, chosen.value)) for seed in seeds),
+        tuple(
+            system if (tuned := own[system.name]) is None else replace(system, outputs=decided(system.outputs, tuned.value))
+            for system in systems
+        ),
+        [chosen.value],
+        (chosen.note,),
+    )
 
 
 def untuned_baseline(session: RewardSession) -> BaselineOutputs:

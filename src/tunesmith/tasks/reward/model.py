@@ -14,7 +14,7 @@ from tunesmith.evaluation.preferences import bradley_terry_losses
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.models.chat.template import Template, adopt_template, choose_template
-from tunesmith.models.encode import length_record, used_token_ids
+from tunesmith.models.encode import Encoded, length_record, used_token_ids
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.inference import supported_path
 from tunesmith.models.layers import freeze, set_dropout
@@ -37,12 +37,14 @@ class RewardSession(Session):
         loaded: the base model with its head, before anything is frozen or added.
         reader: tokenises answers, in training as in use.
         pairs: split -> tokens.
+        answers: split -> the tokens of judged answers, of validation and test; empty where the rows are pairs.
     """
 
     data: RewardData = field()
     loaded: LoadedModel
     reader: AnswerReader
     pairs: Mapping[str, EncodedPairs]
+    answers: Mapping[str, Encoded]
 
     @property
     def pad_id(self) -> int:
@@ -87,6 +89,9 @@ def load(data: RewardData, seed: int, earlier: RewardSession | None = None) -> R
         loaded=loaded,
         reader=reader,
         pairs=pairs,
+        answers=earlier.answers
+        if earlier is not None
+        else {name: reader.read(name, rows.row_ids, rows.prompts, rows.answers) for name, rows in data.judged.items()},
     )
 
 

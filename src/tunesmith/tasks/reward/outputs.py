@@ -22,6 +22,7 @@ from tunesmith.models.reward.saved import RewardConfigFile
 from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
+from tunesmith.tasks.reward.judged import answer_columns
 from tunesmith.tasks.reward.model import RewardSession
 from tunesmith.tasks.task import Evaluation, SavedModel
 
@@ -55,6 +56,8 @@ def saved_tokens(session: RewardSession, folder: Path) -> Certificate:
 
 def prediction_columns(session: RewardSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
     """Returns the columns of predictions.parquet for one split."""
+    if split not in session.data.pairs.named():
+        return answer_columns(session.data.judged[split.split()[0]], split, outputs)
     rows, losses = session.data.pairs.named()[split], outputs.losses
     assert losses is not None
     columns: dict[str, list[Any]] = {
@@ -98,4 +101,6 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
     record: dict[str, Any] = {"reward_difference": {"mean": float(differences.mean()), "std": float(differences.std())}}
     if rows.gaps is not None:
         record["accuracy_by_gap"] = accuracy_by_gap(outputs.row_scores["accuracy"], np.array(rows.gaps))
+    if evaluation.thresholds is not None:
+        record["threshold"] = evaluation.thresholds[0]
     return {"reward": record}

@@ -19,6 +19,7 @@ STEPS: TaskSteps[RewardData, RewardSession] = TaskSteps(
     outputs=evaluation.outputs,
     baselines=evaluation.baselines,
     metrics=evaluation.metrics,
+    choose_thresholds=evaluation.choose_thresholds,
     alarms=evaluation.alarms,
     save_model=outputs.save_model,
     prediction_columns=outputs.prediction_columns,
