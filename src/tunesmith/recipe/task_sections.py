@@ -117,6 +117,8 @@ class RewardSection(Section):
     """Side on which answers with their prompts are cut to data.max_length; on the right many pairs become equal."""
     chat_template: str | None = None
     """Decoders: chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has none."""
+    shifted: str | None = None
+    """A file of answers of another kind: measures how well scores of the model tell them from answers like those of train."""
 
 
 class AnswersSection(Section):

@@ -34,11 +34,11 @@ def predict_rewards(
     path = None if output is None else Path(output)
     if path is not None:
         require_output(path, data)
-    found = answer_rewards(target, data, columns=columns, listener=listener)
+    found, rewards = answer_rewards(target, data, columns=columns, listener=listener)
     names = [{"answer": name} for name in found.names] or [{} for _ in found.row_ids]
     rows = [
         {"row_id": row_id, **name, "prediction": float(reward)}
-        for row_id, name, reward in zip(found.row_ids, names, found.rewards, strict=True)
+        for row_id, name, reward in zip(found.row_ids, names, rewards, strict=True)
     ]
     predictions = PredictionTable(rows, ("reward",), found.dropped, found.row_ids)
     if path is not None:

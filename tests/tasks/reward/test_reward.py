@@ -254,3 +254,25 @@ def test_judged_answers_are_also_classified(tmp_path: Path, bases: dict[str, Pat
     table = pq.read_table(tmp_path / "run" / "predictions.parquet").to_pylist()
     answers = [row for row in table if row["split"] == "test answers"]
     assert [row["label"] for row in answers] == [row["prediction"] for row in answers] == ["good", "bad"] * 8
+
+
+def test_shifted_answers_are_told_from_those_of_the_evaluated_split(tmp_path: Path, bases: dict[str, Path]) -> None:
+    for split, part in (("train", PREFERENCES[:16]), ("validation", PREFERENCES[16:])):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+    strange = [{"prompt": "say it", "completion": " ".join(["him who why", "no " * (i % 5 + 1)])} for i in range(12)]
+    (tmp_path / "strange.jsonl").write_text("".join(json.dumps(row) + "\n" for row in strange), encoding="utf-8")
+    found = {}
+    for name in ("strange", "validation"):
+        recipe = {
+            "task": "reward", "model": {"name": str(bases["encoder"])}, "output": str(tmp_path / name),
+            "data": {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation")},
+            "reward": {"shifted": str(tmp_path / f"{name}.jsonl")}, "evaluate": {"n_resamples": 200, "baselines": []},
+            "train": {"max_steps": 2, "n_evaluations": 1, "n_seeds": 2},
+        }  # fmt: skip
+        (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+        assert main(["train", str(tmp_path / "recipe.yaml")]) == 0
+        record = json.loads((tmp_path / name / "result.json").read_text(encoding="utf-8"))["training"]["reward"]
+        found[name] = {score["score"]: score["auroc"] for score in record["out_of_distribution"]["scores"]}
+    assert set(found["strange"]) == {"mahalanobis", "energy", "ensemble_spread"}
+    assert found["strange"]["mahalanobis"] == 1.0
+    assert found["validation"] == dict.fromkeys(found["validation"], 0.5)

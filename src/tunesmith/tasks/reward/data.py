@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.data.checks.preferences import check_pairs
 from tunesmith.data.preferences.load import PairData, load_pairs
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
@@ -17,14 +18,20 @@ from tunesmith.preflight.preferences import length_line, rows_line
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, read_as, require_validation
 from tunesmith.recipe.resolved import with_defaults
+from tunesmith.tasks.reward.answers import Answers, read_answer_file
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 
 @dataclass(frozen=True, kw_only=True)
 class RewardData(TaskData):
-    """The pairs of a recipe."""
+    """The pairs of a recipe.
+
+    Attributes:
+        shifted: answers of another kind, which scores of the model should recognise; None without.
+    """
 
     pairs: PairData
+    shifted: Answers | None = None
 
     @property
     def judged(self) -> dict[str, JudgedAnswers]:
@@ -49,7 +56,9 @@ def read(request: Request) -> RewardData:
     pairs = replace(pairs, **cut, judged=judged)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(pairs.train))
-    return RewardData(recipe=recipe, source=source, base=base, findings=check_pairs(pairs.named()), pairs=pairs)
+    shifted = None if recipe.reward.shifted is None else read_answer_file(recipe.reward.shifted, base)
+    findings = check_pairs(pairs.named())
+    return RewardData(recipe=recipe, source=source, base=base, findings=findings, pairs=pairs, shifted=shifted)
 
 
 def check_rows(data: RewardData) -> Iterator[CheckLine]:
@@ -57,6 +66,8 @@ def check_rows(data: RewardData) -> Iterator[CheckLine]:
     yield from map(rows_line, data.pairs.named().values())
     yield from read_as(data.pairs.notes)
     yield length_line(data.pairs.train)
+    if data.shifted is not None:
+        yield CheckLine("shifted answers", f"{plural(len(data.shifted), 'answer')} ({data.recipe.reward.shifted})")
     split, rows = list(data.evaluation_rows.items())[-1]
     yield evaluated_on(split, len(rows))
 

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.chat.load import detect_and_note as detect_chat
-from tunesmith.data.chat.load import read_rows as read_chat_rows
-from tunesmith.data.chat.rows import Conversations
-from tunesmith.data.preferences.conversions import pairs_of_judged
-from tunesmith.data.preferences.formats import Roles, chosen_rejected, detect_preference_format
-from tunesmith.data.preferences.pairs import usable_preferences
-from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
+from tunesmith.data.preferences.rows import PreferencePairs
 from tunesmith.data.readers.given import read_evaluated, read_rows_or_text, source_name
 from tunesmith.data.readers.hashes import hash_rows
-from tunesmith.data.table import Table
-from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import (
@@ -36,15 +27,13 @@ from tunesmith.evaluation.preferences import METRICS_OF_PROBABILITIES, pair_outp
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.reward.saved import RewardModel, load_reward_run
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.load import recipe_from_mapping
-from tunesmith.recipe.sections import ColumnsSection, Recipe
+from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.results import Finding, RunResult
 from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.reward.answers import SPLIT, Answers, read_answers, read_pairs_of, recipe_for
 from tunesmith.tasks.reward.evaluation import pair_clusters
 from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
-
-SPLIT = "test"
 
 
 def evaluate_reward(
@@ -95,20 +84,6 @@ def evaluate_reward(
     return with_look(with_seen_rows(result, hash_rows(table), source_name(data), places), data, places[0])
 
 
-def recipe_for(table: Table, columns: ColumnsSection | Mapping[str, Any] | None) -> Recipe:
-    """Returns a recipe for reading the rows of a table. Raises RecipeError for an unknown part."""
-    given = columns.model_dump(exclude_none=True) if isinstance(columns, ColumnsSection) else dict(columns or {})
-    return recipe_from_mapping({"task": "reward", "data": {"train": table.source, "columns": given}}, "columns")
-
-
-def read_pairs_of(table: Table, recipe: Recipe) -> PreferencePairs:
-    """Reads the pairs of a table in its own format; judged answers become pairs within each prompt."""
-    given = recipe.data.columns
-    row_format = detect_preference_format(table, given)
-    rows = usable_preferences(table, row_format, SPLIT, labels=recipe.data.labels, group=given.group, notes=[])
-    return pairs_of_judged(rows) if isinstance(rows, JudgedAnswers) else rows
-
-
 def outputs_of(folder: Path, rows: PreferencePairs, listener: Listener) -> Outputs:
     """Loads the reward model of a run, and computes its outputs on pairs."""
     listener(Event("phase", "model"))
@@ -130,51 +105,16 @@ def left_out(rows: PreferencePairs) -> tuple[Finding, ...]:
     return (Finding("not_measured", f"not measured: {reasons}.", flagged=1),)
 
 
-@dataclass(frozen=True)
-class RewardedAnswers:
-    """The rewards of the answers of a file.
-
-    Attributes:
-        row_ids: (n) position of each answer's row in the source.
-        names: (n) ``chosen`` or ``rejected`` for the answers of pairs; empty for single answers.
-        dropped: reason -> positions of left-out rows.
-    """
-
-    row_ids: tuple[int, ...]
-    rewards: Array
-    dropped: Mapping[str, Sequence[int]]
-    names: tuple[str, ...] = ()
-
-
 def answer_rewards(
     target: str | Path | Run, data: object, *, columns: Mapping[str, Any] | None = None, listener: Listener = silent
-) -> RewardedAnswers:
+) -> tuple[Answers, Array]:
     """Computes the reward of each answer in a file of pairs, of prompts and answers, or of conversations.
 
     Raises InputError if the rows or the model cannot be used.
     """
-    table = read_rows_or_text(data, listener)
-    given = recipe_for(table, columns).data.columns
-    pairs = chosen_rejected(Roles(table, given))
-    rows = read_single_answers(table, columns) if pairs is None else read_pairs_of(table, recipe_for(table, columns))
+    found = read_answers(read_rows_or_text(data, listener), columns)
     listener(Event("phase", "model"))
     quiet_libraries()
     model = load_reward_run(folder_of(target))
     listener(Event("phase", "rewards"))
-    dropped = {reason: list(ids) for reason, ids in rows.left_out.items()}
-    if isinstance(rows, Conversations):
-        rewards = model.rewards([turns[:-1] for turns in rows.turns], [turns[-1:] for turns in rows.turns])
-        return RewardedAnswers(rows.row_ids, rewards, dropped)
-    both = np.stack([model.rewards(rows.prompts, side) for side in (rows.chosen, rows.rejected)], axis=1)
-    row_ids = tuple(row_id for row_id in rows.row_ids for _ in range(2))
-    return RewardedAnswers(row_ids, both.ravel(), dropped, ("chosen", "rejected") * len(rows))
-
-
-def read_single_answers(table: Table, columns: Mapping[str, Any] | None) -> Conversations:
-    """Reads prompts with one answer, or conversations that end with one. Raises DataError for plain texts."""
-    recipe = recipe_from_mapping({"task": "sft", "data": {"train": table.source, "columns": dict(columns or {})}}, "columns")
-    row_format = detect_chat(table, recipe, [])
-    if row_format.kind == "text":
-        message = "these are plain texts, and a reward is that of an answer."
-        raise DataError.one(table.source, message, "Give prompts and answers, or conversations that end with one.")
-    return read_chat_rows(table, row_format, "predict", recipe, [])
+    return found, np.asarray(model.rewards(found.prompts, found.answers))

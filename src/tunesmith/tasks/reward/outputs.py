@@ -24,6 +24,7 @@ from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.reward.judged import answer_columns
 from tunesmith.tasks.reward.model import RewardSession
+from tunesmith.tasks.reward.shifted import shifted_record
 from tunesmith.tasks.task import Evaluation, SavedModel
 
 PAIR = "pair.json"
@@ -103,4 +104,5 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
         record["accuracy_by_gap"] = accuracy_by_gap(outputs.row_scores["accuracy"], np.array(rows.gaps))
     if evaluation.thresholds is not None:
         record["threshold"] = evaluation.thresholds[0]
-    return {"reward": record}
+    sessions = [evaluation.best.session, *(seed.session for seed in evaluation.seeds if seed is not evaluation.best)]
+    return {"reward": record | shifted_record(sessions)}
