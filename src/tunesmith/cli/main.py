@@ -22,6 +22,7 @@ from tunesmith.cli import (
     diagnose,
     embed,
     evaluate,
+    experiment,
     generate,
     init,
     losses,
@@ -38,7 +39,24 @@ from tunesmith.progress import silent
 
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 
-MODULES = (demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, diagnose, apply, trace, report)
+MODULES = (
+    demo,
+    init,
+    check,
+    train,
+    evaluate,
+    predict,
+    embed,
+    generate,
+    losses,
+    compare,
+    adapt,
+    experiment,
+    diagnose,
+    apply,
+    trace,
+    report,
+)
 VERBS: tuple[Verb, ...] = tuple(module.VERB for module in MODULES)
 INTERRUPTED = 130
 
