@@ -4,8 +4,8 @@
 
 Into the build folder (not committed): ``train.jsonl`` and ``held_out.jsonl``, one text a line. Into
 ``src/tunesmith/data/samples``:
-``sft_train.jsonl``, ``sft_test.jsonl``, and the texts of kind "pocket" in ``general_text.jsonl``, whose texts of kind "general"
-are written by hand and stay.
+``sft_train.jsonl``, ``sft_test.jsonl``, ``preference_train.jsonl``, ``preference_test.jsonl``, and the texts of kind "pocket" in
+``general_text.jsonl``, whose texts of kind "general" are written by hand and stay.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
+from pocket_preferences import pairs
 from pocket_rows import Row, rows
 from pocket_texts import any_text, letter, recap, recipe, story, wondering
 
@@ -52,7 +53,14 @@ def texts(n: int, seed: str, n_early: int = 0) -> Iterator[str]:
 def samples() -> dict[str, list[Row]]:
     """Maps file names to the rows that come with the package."""
     train, test = rows(N_TRAIN_ROWS, N_TEST_ROWS, SEED)
-    return {"sft_train.jsonl": train, "sft_test.jsonl": test, "general_text.jsonl": general_text()}
+    better_train, better_test = pairs(train, test, SEED)
+    return {
+        "sft_train.jsonl": train,
+        "sft_test.jsonl": test,
+        "preference_train.jsonl": better_train,
+        "preference_test.jsonl": better_test,
+        "general_text.jsonl": general_text(),
+    }
 
 
 def general_text() -> list[Row]:

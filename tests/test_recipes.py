@@ -26,6 +26,7 @@ EXPECTED = {
     "sft-labels": ("macro_f1", "test", 27, {"untuned", "chance"}),
     "sft-lora": ("loss", "test", 100, {"untuned"}),
     "pretraining-causal": ("loss", "test", 30, {"untuned"}),
+    "reward": ("accuracy", "test", 100, {"length", "bag_of_words"}),
     "multi-label": ("macro_f1", "test", 46, {"majority"}),
     "pretraining-masked": ("loss", "test", 8, {"untuned"}),
 }
@@ -103,7 +104,9 @@ def test_the_tiny_recipe_runs_to_a_whole_run_folder(path: Path, tmp_path: Path, 
     overrides = [f"output={tmp_path / 'run'}"]
     if "builtin:pocket" not in path.read_text(encoding="utf-8") and path.stem not in WITH_MINILM:
         overrides.append(f"model.name={narrow_model}")
-    if not path.stem.startswith(("sft", "pretraining-causal")):  # texts of 16 tokens instead of all take a third of the time
+    if not path.stem.startswith(
+        ("sft", "reward", "pretraining-causal")
+    ):  # texts of 16 tokens instead of all take a third of the time
         overrides.append("data.max_length=16")
     if path.stem == "pretraining-masked":  # its own 90 general texts are two thirds of the time
         general = tmp_path / "general.txt"

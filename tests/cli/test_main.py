@@ -21,7 +21,10 @@ from tunesmith.workflows import train as train_workflow
 COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
 
 USAGE = [
-    ([], "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, experiment, diagnose,"),
+    (
+        [],
+        "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, experiment, diagnose,",
+    ),
     (["trian", "recipe.yaml"], "tunesmith: there is no verb 'trian'. Did you mean train?"),
     (["xyzzy"], "tunesmith: there is no verb 'xyzzy'. There are: demo,"),
     (["--frobnicate"], "tunesmith: there is no option --frobnicate."),

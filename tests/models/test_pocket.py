@@ -36,6 +36,14 @@ def test_the_test_asks_for_what_no_training_row_holds() -> None:
     assert not asked_about(train) & asked_about(test)
 
 
+def test_the_preferred_answers_are_those_of_the_instructions() -> None:
+    for split, count in (("train", 600), ("test", 100)):
+        answers = {row["instruction"]: row["output"] for row in committed(f"sft_{split}.jsonl")}
+        pairs = committed(f"preference_{split}.jsonl")
+        assert len(pairs) == count
+        assert all(pair["chosen"] == answers[pair["prompt"]] != pair["rejected"] for pair in pairs)
+
+
 def asked_about(rows: list[dict[str, Any]]) -> set[str]:
     """The sentences and words that instructions are about."""
     ways = [way.removesuffix("{}") for ways in pocket_rows.ASKED.values() for way in ways]

@@ -19,6 +19,11 @@ KNOWN: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
         {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
     ),
     "hh-rlhf": ({"chosen": "\n\nHuman: a", "rejected": "b"}, "chosen_rejected", {"chosen": "chosen", "rejected": "rejected"}),
+    "answers that are JSON or numbers": (
+        {"prompt": "list them", "chosen": '["a", "b"]', "rejected": 3},
+        "chosen_rejected",
+        {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+    ),
     "messages": ({"chosen": MESSAGES, "rejected": MESSAGES}, "chosen_rejected", {"chosen": "chosen", "rejected": "rejected"}),
     "margin": (
         {"chosen": "a", "rejected": "b", "margin": 1.5},

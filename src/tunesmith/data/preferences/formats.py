@@ -148,9 +148,10 @@ def sample(cells: Sequence[object]) -> list[object]:
 
 
 def are_texts(cells: Sequence[Any]) -> bool:
-    """Tells whether cells are texts or lists of messages."""
-    parsed = [parse_messages(cell) for cell in cells]
-    return bool(cells) and all(isinstance(cell, str) or message_kind(cell) is not None for cell in parsed)
+    """Tells whether cells are texts, also such as are JSON, or numbers, or lists of messages."""
+    return bool(cells) and all(
+        not isinstance(cell, list | tuple | Mapping) or message_kind(parse_messages(cell)) is not None for cell in cells
+    )
 
 
 def are_lists(cells: Sequence[Any]) -> bool:
