@@ -624,7 +624,7 @@ FORMULAS = ["=1+1", "+cmd", "-x", "@sum", "'=quoted", "\tx", "-0.5", "plain", "'
 
 def test_formulas_are_written_as_text_and_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     from tunesmith.data.corrections.corrections_csv import Correction, read_corrections, write_corrections
-    from tunesmith.workflows.predict import PredictionTable
+    from tunesmith.workflows.predictions import PredictionTable
 
     corrections = [Correction(i, "train", name.strip(), "y", 0.1, reason=name.strip()) for i, name in enumerate(FORMULAS)]
     write_corrections(corrections, Path("c.csv"))

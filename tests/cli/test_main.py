@@ -23,7 +23,7 @@ COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
 USAGE = [
     (
         [],
-        "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, experiment, diagnose,",
+        "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, experiment,",
     ),
     (["trian", "recipe.yaml"], "tunesmith: there is no verb 'trian'. Did you mean train?"),
     (["xyzzy"], "tunesmith: there is no verb 'xyzzy'. There are: demo,"),

@@ -30,7 +30,7 @@ from tunesmith.workflows import predict as predict_workflow
 from tunesmith.workflows import report as report_workflow
 from tunesmith.workflows import trace as trace_workflow
 from tunesmith.workflows import train as train_workflow
-from tunesmith.workflows.predict import PredictionTable
+from tunesmith.workflows.predictions import PredictionTable
 
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
 

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tunesmith.cli.parsing import UsageError, Verb, add_processes
+from tunesmith.cli.parsing import Verb, add_processes
 from tunesmith.cli.terminal import Outcome, Terminal, written
 
 if TYPE_CHECKING:
     from tunesmith.recipe.sections import ColumnsSection
-    from tunesmith.workflows.predict import PredictionTable
 
 RUN_HELP = "the folder of a finished run"
 ANY_MODEL = "a folder of transformers or peft, hub:NAME"
@@ -74,7 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.data.cells import row_numbers
-    from tunesmith.models.kind import is_reward_model
     from tunesmith.report.numbers import plural
     from tunesmith.workflows import predict as use
 
@@ -84,10 +82,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     output = None if args.output is None else Path(args.output)
     was_there = output is not None and output.exists()
     options = {"output": output, "columns": columns_from_args(args), **model_settings(args), "processes": args.processes or 1}
-    if is_reward_model(Path(args.run)):
-        predicted = rewards_of(args, source, output, terminal)
-    else:
-        predicted = use.predict(args.run, source, **options, listener=terminal.listener)
+    predicted = use.predict(args.run, source, **options, listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
     dropped = predicted.dropped_rows.items()
     notes = [f"{plural(len(rows), 'row')} not predicted: {reason} ({row_numbers(rows)})" for reason, rows in dropped]
@@ -100,19 +95,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         )
     done = written(plural(len(predicted.rows), "prediction"), output, was_there)
     return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
-
-
-def rewards_of(args: argparse.Namespace, source: Path | TextIO, output: Path | None, terminal: Terminal) -> PredictionTable:
-    """Computes the rewards of answers. Raises UsageError for options and for a source that they do not have."""
-    from tunesmith.workflows.rewards import predict_rewards
-
-    given = [name for name in ("text", "pair", "labels", "tokenizer", "processes") if getattr(args, name, None)]
-    if given:
-        raise UsageError.one("predict", f"--{given[0]} does not apply to reward models, and {args.run} is one.", "Remove it.")
-    if not isinstance(source, Path):
-        message = f"{args.run} is a reward model, which reads a file of prompts and answers."
-        raise UsageError.one("predict", message, "Give a file: tunesmith predict RUN answers.jsonl")
-    return predict_rewards(args.run, source, output=output, listener=terminal.listener)
 
 
 VERB = Verb(

@@ -44,10 +44,16 @@ HUB_METRICS = {
 BUILTIN_MODELS = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 LIBRARIES = {"embedding": "sentence-transformers"}
 PIPELINES = {"embedding": "sentence-similarity", CAUSAL: "text-generation", MASKED: "fill-mask"}
-KINDS = {"embedding": "sentence embedding model", CAUSAL: "language model", MASKED: "masked language model"}
+KINDS = {
+    "embedding": "sentence embedding model",
+    "reward": "reward model",
+    CAUSAL: "language model",
+    MASKED: "masked language model",
+}
 TAGS = {
     "regression": ("text-classification", "text-regression"),
     "embedding": ("sentence-transformers", "sentence-similarity", "feature-extraction"),
+    "reward": ("text-classification", "reward-model"),
     CAUSAL: ("text-generation",),
     MASKED: ("fill-mask",),
 }

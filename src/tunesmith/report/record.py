@@ -17,6 +17,7 @@ from tunesmith.report.words import (
     CAUSAL,
     EMBEDDING,
     MASKED,
+    REWARD,
     TASK_NAMES,
     display_name,
     memory_words,
@@ -321,6 +322,9 @@ def loading_lines(model: str, problem_type: str, pair: bool) -> str:
         name, text = ("text-generation", '"a text"') if problem_type == CAUSAL else ("fill-mask", masked)
         load = f'model = pipeline("{name}", model="{model}")'
         return f"from transformers import pipeline\n{load}\nprint(model({text}))\n"
+    if problem_type == REWARD:
+        rows = 'rows = [{"prompt": "a question", "completion": "an answer"}]'
+        return f'import tunesmith\n{rows}\nprint(tunesmith.predict("{model}", rows).predictions)\n'
     text = '{"text": "the first text", "text_pair": "the second text"}' if pair else '"a text to classify"'
     every = ", top_k=None" if problem_type == "multi_label_classification" else ""
     load = f'model = pipeline("text-classification", model="{model}")'

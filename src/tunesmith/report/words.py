@@ -28,12 +28,15 @@ TASK_NAMES = {
     "embedding": "sentence embedding",
     "causal_language_model": "causal language modelling",
     "masked_language_model": "masked language modelling",
+    "reward": "Bradley-Terry on pairs of answers",
 }
 
 EMBEDDING, RETRIEVAL = "embedding", "retrieval"
 """The problem type of embedding models, and the split of the retrieval evaluation."""
 CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 """The problem types of language models."""
+REWARD = "reward"
+"""The problem type of reward models."""
 VALIDATION = "validation_"
 """Before the name of a validation metric, in the values of a progress event."""
 SHOWN_THRESHOLDS, NOTE_CHARACTERS = 8, 300

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunesmith.errors import InputError
 from tunesmith.progress import Listener, silent
+from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.tasks.finished import Run
-from tunesmith.workflows.predict import PredictionTable, require_output
+from tunesmith.workflows.predictions import PredictionTable, require_output
+
+
+def refuse_options(*, labels: object, tokenizer: object, processes: int | str, data: object) -> None:
+    """Raises InputError for options that reward models do not have, and for a text stream, which has no prompts."""
+    given = {"labels": labels, "tokenizer": tokenizer, "processes": None if processes == 1 else processes}
+    for name, value in given.items():
+        if value is not None:
+            raise InputError.one("predict", f"{name} does not apply to reward models.", "Remove it.")
+    if isinstance(data, io.TextIOBase):
+        message = "a reward model reads prompts and answers, and a text stream has neither."
+        raise InputError.one("predict", message, "Give a file: tunesmith predict RUN answers.jsonl")
 
 
 def predict_rewards(
@@ -16,7 +30,7 @@ def predict_rewards(
     data: object,
     *,
     output: str | Path | None = None,
-    columns: Mapping[str, Any] | None = None,
+    columns: ColumnsSection | Mapping[str, Any] | None = None,
     listener: Listener = silent,
 ) -> PredictionTable:
     """Computes the reward of each answer as ``prediction``: a number that orders the answers to one prompt, the best highest.

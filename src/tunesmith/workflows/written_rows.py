@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.data.cells import csv_line
 from tunesmith.disk import whole_file, write_text
 from tunesmith.results import finite
-from tunesmith.workflows.predict import arrow_column, in_one_cell
+from tunesmith.workflows.predictions import arrow_column, in_one_cell
 
 ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 

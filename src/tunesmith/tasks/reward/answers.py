@@ -57,7 +57,7 @@ def read_pairs_of(table: Table, recipe: Recipe) -> PreferencePairs:
     return pairs_of_judged(rows) if isinstance(rows, JudgedAnswers) else rows
 
 
-def read_answers(table: Table, columns: Mapping[str, Any] | None) -> Answers:
+def read_answers(table: Table, columns: ColumnsSection | Mapping[str, Any] | None) -> Answers:
     """Reads the answers of pairs, of prompts with one answer each, or of conversations. Raises DataError for plain texts."""
     recipe = recipe_for(table, columns)
     if chosen_rejected(Roles(table, recipe.data.columns)) is not None:

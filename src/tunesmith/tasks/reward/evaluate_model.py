@@ -106,7 +106,11 @@ def left_out(rows: PreferencePairs) -> tuple[Finding, ...]:
 
 
 def answer_rewards(
-    target: str | Path | Run, data: object, *, columns: Mapping[str, Any] | None = None, listener: Listener = silent
+    target: str | Path | Run,
+    data: object,
+    *,
+    columns: ColumnsSection | Mapping[str, Any] | None = None,
+    listener: Listener = silent,
 ) -> tuple[Answers, Array]:
     """Computes the reward of each answer in a file of pairs, of prompts and answers, or of conversations.
 

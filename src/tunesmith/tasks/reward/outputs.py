@@ -20,6 +20,7 @@ from tunesmith.models.load import load_tokenizer
 from tunesmith.models.reward.reading import read_pairs
 from tunesmith.models.reward.saved import RewardConfigFile
 from tunesmith.models.source import ModelSource
+from tunesmith.report.words import REWARD
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.reward.judged import answer_columns
@@ -61,15 +62,18 @@ def prediction_columns(session: RewardSession, split: str, outputs: Outputs) -> 
         return answer_columns(session.data.judged[split.split()[0]], split, outputs)
     rows, losses = session.data.pairs.named()[split], outputs.losses
     assert losses is not None
+    sides = [[answer_text(answer)[:TEXT_CHARACTERS] for answer in side] for side in (rows.chosen, rows.rejected)]
+    right = outputs.row_scores["accuracy"] > 0.5
     columns: dict[str, list[Any]] = {
         "row_id": list(rows.row_ids),
         "split": [split] * len(rows),
+        "label": sides[0],
+        "prediction": [chosen if won else rejected for chosen, rejected, won in zip(*sides, right, strict=True)],
         "accuracy": outputs.row_scores["accuracy"].tolist(),
         "reward_difference": differences_of(outputs).tolist(),
         "loss": losses.tolist(),
         "text": [first_prompt(prompt)[:TEXT_CHARACTERS] if prompt else "" for prompt in rows.prompts],
-        "chosen": [answer_text(answer)[:TEXT_CHARACTERS] for answer in rows.chosen],
-        "rejected": [answer_text(answer)[:TEXT_CHARACTERS] for answer in rows.rejected],
+        "rejected": sides[1],
     }
     if rows.gaps is not None:
         columns["gap"] = list(rows.gaps)
@@ -90,7 +94,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
 
 def data_record(session: RewardSession) -> dict[str, Any]:
     """Returns the data record of result.json."""
-    return preferences.data_record(session.data.pairs)
+    return {**preferences.data_record(session.data.pairs), "problem_type": REWARD}
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
