@@ -15,8 +15,14 @@ from tunesmith.errors import DataError
 from tunesmith.generation.generator import whole_prompts
 
 
+class Writer(str):
+    """A loaded model whose texts continue their prompts."""
+
+    continues = True
+
+
 def written(text: str, satisfied: bool | None = None, note: str = "") -> SimpleNamespace:
-    return SimpleNamespace(text=text, satisfied=satisfied, logprob=-1.5, finished=True, note=note)
+    return SimpleNamespace(text=text, satisfied=satisfied, logprob=-1.5, finished=True, note=note, continues=True)
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
     stand_in(
         "tunesmith.generation.generator",
         generate=generate,
-        load_text_generator=lambda name: f"writer of {name}",
+        load_text_generator=lambda name: Writer(f"writer of {name}"),
         whole_prompts=whole_prompts,
     )
     stand_in("tunesmith.generation.prompt_rows", read_prompts=lambda path, listener: ["from", str(path)])

@@ -76,7 +76,8 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Runs]:
     root = tmp_path_factory.mktemp("contract")
-    models = {"bert": tiny_model, "llama": write_model(root / "llama"), "masked": write_model(root / "masked", "bert")}
+    models = {"bert": tiny_model, "masked": write_model(root / "masked", "bert")}
+    models |= {family: write_model(root / family, family) for family in ("llama", "t5")}
     with pytest.MonkeyPatch.context() as patch:
         toy_task.install(patch)
         yield Runs(root, models)

@@ -30,14 +30,16 @@ from tunesmith.tasks import evaluate, save
 from tunesmith.training.guarded import GuardedTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY = frozenset(case.name for case in CASES)
+SEQ2SEQ = frozenset(case.name for case in CASES if case.name.startswith("seq2seq"))
+"""Encoder-decoders, whose runs have the records of other language models: causes that need a model of their own are left out."""
+EVERY = frozenset(case.name for case in CASES) - SEQ2SEQ
 CAUSAL, MASKED = "causal pretraining", "masked pretraining"
 PRETRAINING = frozenset({CAUSAL, MASKED})
 # Alarm -> the cases it is promised for. The others have no loss of known size (embedding); no classes (regression, embedding,
 # pretraining, and sft whose answers are not from a list); a loss as metric, which has no ceiling (sft, pretraining); no
 # commonest answer (embedding, sft, pretraining); or texts that are divided into windows, so that nothing is lost (pretraining).
 PROMISED: Mapping[str, frozenset[str]] = {
-    "not finite": EVERY,
+    "not finite": EVERY | SEQ2SEQ,
     "first loss abnormal": EVERY - {"embedding"},
     "one class": frozenset({"classification", "reranker", "sft", "toy"}),
     "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
@@ -45,11 +47,11 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "at the ceiling": frozenset({"classification", "regression", "embedding", "reranker", "toy"}),
     "loss not lower": EVERY,
     "validation far from training": EVERY,
-    "learning rate not reached": EVERY,
-    "most rows truncated": EVERY - PRETRAINING,
+    "learning rate not reached": EVERY | SEQ2SEQ,
+    "most rows truncated": (EVERY - PRETRAINING) | {"seq2seq sft"},
     "forgets general text": frozenset({"sft", *PRETRAINING}),
     "collapsed embeddings": frozenset({"embedding"}),
-    "certificate failed": EVERY,
+    "certificate failed": EVERY | SEQ2SEQ,
     "still improving at the end": EVERY,
     "empty answers": frozenset({"sft"}),
     "repetitive answers": frozenset({"sft"}),
@@ -239,7 +241,7 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
     failed = Certificate("a row alone equals the row in a padded batch", False, 1.0, 1e-6, "planted")
     monkeypatch.setattr(save, "batch_invariance", lambda *_: failed)
     changes: dict[str, Any] = {"data": {"max_length": 6}}
-    if case.name == "sft":
+    if case.task == "sft":
         changes = {"data": {"max_length": 14}, "sft": {"long_rows": "truncate"}}
     train = {"max_steps": 4, "n_evaluations": 2, "n_logs": 4, "warmup_steps": 1000}
     return runs.run(case, "short", train=train, evaluate={"baselines": []}, **changes).result.alarms

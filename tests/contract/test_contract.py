@@ -234,7 +234,7 @@ def test_a_cell_that_is_no_text_is_named(runs: Runs, case: Case) -> None:
 # --- batches -------------------------------------------------------------------------------------------------------------------
 
 SIZES = (1, 3, 8)
-BATCHED_IN = ("models.inference", "models.language.token_losses", "generation.decode")
+BATCHED_IN = ("models.inference", "models.language.token_losses", "models.language.seq2seq", "generation.decode")
 
 
 @each_task
@@ -322,9 +322,11 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "sft": "tunesmith generate",
         "causal pretraining": "tunesmith generate",
         "masked pretraining": "model.name",
+        "seq2seq sft": "tunesmith generate",
+        "seq2seq pretraining": "tunesmith generate",
         "toy": "tunesmith compare",
     },
-    "trace": {name: NO_LABELS for name in ("embedding", "reranker", "sft", "causal pretraining", "masked pretraining", "reward")},
+    "trace": {case.name: NO_LABELS for case in CASES if case.name not in ("classification", "regression", "toy")},
     "report": {},
 }
 CANNOT_TELL = 4

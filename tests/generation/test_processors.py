@@ -66,7 +66,7 @@ def test_looking_ahead_weighs_a_beginning_by_what_follows() -> None:
         now = torch.log_softmax(model(input_ids=ids).logits[0, -1], dim=-1)
         after = torch.softmax(model(input_ids=torch.tensor([[*prompt, 1]])).logits[0, -1], dim=-1)
         scores = now[None].clone()
-        Lookahead(model, [rule], None)(ids, scores, {0: rule.start()})
+        Lookahead(model, [rule], {})(ids, scores, {0: rule.start()})
     letters_after = letters().convert_tokens_to_ids(["a", "b"])
     assert scores[0, 1] == pytest.approx(float(now[1] + torch.log(after[letters_after].sum())), abs=1e-5)
     assert torch.equal(scores[0, [0, 2, 3, 4, 5]], now[[0, 2, 3, 4, 5]])
@@ -76,9 +76,9 @@ def test_looking_ahead_sees_no_padding() -> None:
     model, rule = tiny_llama(6, 1), ForbiddenWords(make_tracker(letters(), Constraints(forbid=("a",)), 6), "ab", np.array([0]))
     plain, padded = torch.zeros(1, 6), torch.zeros(1, 6)
     with torch.inference_mode():
-        Lookahead(model, [rule], None)(torch.tensor([[1, 4]]), plain, {0: rule.start()})
+        Lookahead(model, [rule], {})(torch.tensor([[1, 4]]), plain, {0: rule.start()})
         mask = torch.tensor([[0, 0, 1, 1]])
-        Lookahead(model, [rule], mask)(torch.tensor([[5, 5, 1, 4]]), padded, {0: rule.start()})
+        Lookahead(model, [rule], {"attention_mask": mask})(torch.tensor([[5, 5, 1, 4]]), padded, {0: rule.start()})
     assert plain[0, 1] < -0.01
     assert torch.allclose(plain, padded, atol=1e-5)
 

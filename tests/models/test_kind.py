@@ -37,6 +37,10 @@ def write_run(folder: Path, task: str) -> Path:
     [
         ("GPT2LMHeadModel", "causal"),
         ("LlamaForCausalLM", "causal"),
+        ("T5ForConditionalGeneration", "seq2seq"),
+        ("BartForConditionalGeneration", "seq2seq"),
+        ("MarianMTModel", "seq2seq"),
+        ("T5EncoderModel", "embedding"),
         ("BertModel", "embedding"),
         ("BertForMaskedLM", "embedding"),
         ("BertForSequenceClassification", "classifier"),

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassificatio
 from tests.conftest import WORDS
 from tests.models.language_bases import save_base
 from tunesmith.errors import ModelError
-from tunesmith.generation.generator import load_causal
+from tunesmith.generation.generator import load_writer
 from tunesmith.models.base_embeddings import embedder
 from tunesmith.models.language.model import CAUSAL, MASKED, Objective
 from tunesmith.models.language.save import reload_language_model
@@ -57,7 +57,7 @@ def test_a_saved_model_without_one_of_its_layers_is_refused(family: str, objecti
 def test_a_generator_without_one_of_its_layers_is_refused(tmp_path: Path) -> None:
     source = with_layers(save_base(tmp_path / "model", "llama"), 1)
     with pytest.raises(ModelError, match=LEFT_OUT):
-        load_causal(source)
+        load_writer(source)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_tokenizer_that_cannot_be_loaded_has_a_remedy(tmp_path: Path) -> None:
 def test_a_model_without_layers_is_refused(count: int, tmp_path: Path) -> None:
     source = with_layers(save_base(tmp_path / "model", "llama"), count)
     with pytest.raises(ModelError, match=LEFT_OUT):
-        load_causal(source)
+        load_writer(source)
 
 
 @pytest.mark.parametrize("of_model", [None, -1, 44])

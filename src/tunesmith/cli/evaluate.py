@@ -81,16 +81,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     reject_options(args, RETRIEVAL_OPTIONS, "works only with --retrieval and --mteb.", "Add --retrieval FOLDER.")
     if args.data is None:
         raise UsageError.one("evaluate", "there is nothing to evaluate on.", "Give rows, or --retrieval FOLDER.")
-    from tunesmith.models.kind import detect_model_kind, is_reward_model
+    from tunesmith.models.kind import WRITING, detect_model_kind, is_reward_model
 
     kind = detect_model_kind(args.run)
     other_kind = f"works only for classifiers, and {args.run} is not one."
-    if kind == "causal":
+    if kind in WRITING:
         reject_options(args, CLASSIFIER_OPTIONS, other_kind)
         reason = f"works only for embedding models, and {args.run} is a language model."
         reject_options(args, EMBEDDING_OPTIONS, reason)
         return evaluate_texts(args, terminal)
-    reject_options(args, LANGUAGE_OPTIONS, f"works only for causal language models, and {args.run} is not one.")
+    reject_options(args, LANGUAGE_OPTIONS, f"works only for language models that generate texts, and {args.run} is not one.")
     if kind == "embedding":
         reject_options(args, CLASSIFIER_OPTIONS, other_kind)
         return evaluate_pairs(args, terminal)
@@ -190,7 +190,7 @@ def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    """Evaluates a causal language model on plain texts, or on prompts and answers."""
+    """Evaluates a language model that generates texts on plain texts, or on prompts and answers."""
     from tunesmith.machine import quiet_libraries
 
     quiet_libraries()
@@ -354,7 +354,8 @@ VERB = Verb(
     takes="RUN DATA",
     does="evaluate a run on labelled rows, an embedding model, or a language model",
     about="Evaluates a finished run or any classifier on labelled rows; any embedding model on pairs, triplets or retrieval\n"
-    "data, with TF-IDF and BM25 as baselines; any causal language model on plain texts, or on prompts and answers.\n"
+    "data, with TF-IDF and BM25 as baselines; any causal language model or encoder-decoder on plain\n"
+    "texts, or on prompts and answers.\n"
     "Every metric has a 95 % interval.",
     example="tunesmith evaluate runs/tickets new.csv --label intent\n"
     "tunesmith evaluate builtin:minilm pairs.csv\n"

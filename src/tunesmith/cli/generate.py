@@ -136,12 +136,13 @@ def load_schema(source: str) -> Any:
 
 
 def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
-    """Prints each prompt and its text, token by token."""
+    """Prints each prompt and its text, token by token; the text of an encoder-decoder without the prompt, as it begins anew."""
     from tunesmith.generation.generator import generate
 
     notes = []
     for prompt in prompts:
-        write(prompt, terminal)
+        if writer.continues:
+            write(prompt, terminal)
         shown = partial(write, terminal=terminal)
         (written,) = generate(writer, prompt, **settings, stream=shown, listener=partial(only_notes, terminal))[0]
         print(file=terminal.out, flush=True)
@@ -182,7 +183,7 @@ def print_texts(
         suffix = f", {n_violations} of them violate the constraints" if n_violations else ""
         return Outcome(None, lines=[written(plural(len(rows), "text"), args.output, was_there) + suffix], notes=notes)
     # A space separates the prompt from a text that begins with a letter or digit.
-    lines = [f"{row['prompt']}{' ' if row['text'][:1].isalnum() else ''}{row['text']}" for row in rows]
+    lines = [f"{prompt}{' ' * text.text[:1].isalnum()}{text.text}" if text.continues else text.text for prompt, text in answers]
     return Outcome(None, lines=lines, notes=notes, is_data=True)
 
 

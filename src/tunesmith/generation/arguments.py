@@ -24,6 +24,7 @@ from tunesmith.generation.keyword_tracker import make_tracker, usual_sequences
 from tunesmith.generation.labels import make_choices
 from tunesmith.generation.processors import ForbiddenWords, Lookahead, RuleProcessor, TokenRule
 from tunesmith.generation.token_text import decoded
+from tunesmith.models.language.seq2seq import is_encoder_decoder
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
@@ -154,12 +155,8 @@ def constrained_generate(
         generation_config: GenerationConfig,
         **model_kwargs: Any,
     ) -> Any:
-        if model.config.is_encoder_decoder:
-            raise GenerationError.one("model", "constraints are for decoders, and this model has an encoder, too.")
         repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
-        mask, ids = model_kwargs.get("attention_mask"), input_ids[::repeats]
-        is_text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask[::repeats].bool()
-        prompts = decoded(tokenizer, [row[kept].tolist() for row, kept in zip(ids, is_text, strict=True)])
+        prompts = prompt_texts(model, tokenizer, input_ids[::repeats], model_kwargs.get("attention_mask"), repeats)
         per_prompt = [constraints] * len(prompts) if isinstance(constraints, Constraints) else list(constraints)
         upstream = (stopping_criteria, generation_config)
         has_beams = generation_config.num_beams > 1 and not generation_config.do_sample
@@ -169,7 +166,7 @@ def constrained_generate(
             return constrained_beam_search(model, input_ids, logits_processor, *upstream, **search)
         rules = make_rules(tokenizer, per_prompt, prompts, vocabulary_size(model), generation_config)
         ends = frozenset(prepared_end_ids(generation_config).tolist())
-        lookahead = make_lookahead(model, rules, generation_config, mask)
+        lookahead = make_lookahead(model, rules, generation_config, model_kwargs)
         ours = RuleProcessor(rules, input_ids.shape[1], generation_config.max_length, ends, lookahead)
         loop = getattr(type(model), GENERATION_MODES_MAPPING[generation_config.get_generation_mode()])
         streaming = {} if streamer is None else {"streamer": streamer}
@@ -177,6 +174,16 @@ def constrained_generate(
         return loop(model, input_ids, processors, *upstream, **streaming, **model_kwargs)
 
     return decode
+
+
+def prompt_texts(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor, mask: torch.Tensor | None, repeats: int
+) -> list[str]:
+    """Returns the texts that the generated ones continue (N): the prompts (N, T), and nothing in a decoder with an encoder."""
+    if is_encoder_decoder(model):
+        return [""] * len(ids)
+    is_text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask[::repeats].bool()
+    return decoded(tokenizer, [row[kept].tolist() for row, kept in zip(ids, is_text, strict=True)])
 
 
 def vocabulary_size(model: PreTrainedModel) -> int:
@@ -206,10 +213,10 @@ def make_rules(
 
 
 def make_lookahead(
-    model: PreTrainedModel, rules: Sequence[TokenRule], config: GenerationConfig, mask: torch.Tensor | None
+    model: PreTrainedModel, rules: Sequence[TokenRule], config: GenerationConfig, model_kwargs: dict[str, Any]
 ) -> Lookahead | None:
-    """Makes the lookahead if all rules forbid words and there are no beams, else None; ``mask``: (N x repeats, P)."""
+    """Makes the lookahead if all rules forbid words and there are no beams, else None."""
     word_rules = [rule for rule in rules if isinstance(rule, ForbiddenWords)]
     if config.num_beams > 1 or len(word_rules) < len(rules) or not any(rule.tracker.words for rule in word_rules):
         return None
-    return Lookahead(model, word_rules, mask)
+    return Lookahead(model, word_rules, model_kwargs)

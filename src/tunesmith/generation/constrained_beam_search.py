@@ -125,7 +125,7 @@ def constrained_beam_search(
     ``return_dict_in_generate`` it returns upstream's object with ``sequences`` and ``sequences_scores``.
 
     Args:
-        input_ids: (N x num_beams, P) prompts, each repeated.
+        input_ids: (N x num_beams, P) prompts, each repeated; of an encoder-decoder what its decoder begins with.
         logits_processor: upstream's processors (bias, repetition penalty, bad words), which are applied.
         trackers, prompts: for each of the N prompts its words, and its text.
     """
@@ -134,7 +134,7 @@ def constrained_beam_search(
     outputs = model._prefill(input_ids, generation_config, model_kwargs)
     running = input_ids
     for n_generated in range(settings.max_new):
-        model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs, is_encoder_decoder=False)
+        model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs, model.config.is_encoder_decoder)
         log_probs = torch.log_softmax(outputs.logits[:, -1, :].float(), dim=-1).to(input_ids.device)
         log_probs = logits_processor(running, log_probs)
         parents, tokens = advance(all_beams, log_probs, settings, settings.max_new - n_generated)

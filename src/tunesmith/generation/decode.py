@@ -14,9 +14,17 @@ from tunesmith.data.cells import plural
 from tunesmith.errors import GenerationError
 from tunesmith.generation.arguments import Decoding, constrained_generate, require_possible, sequence_bias
 from tunesmith.generation.constraints import Constraints, unfulfilled
+from tunesmith.generation.encoder_decoder import (
+    decoder_logprobs,
+    decoder_prefix,
+    encoder_inputs,
+    require_decoder_room,
+    with_prefix,
+)
 from tunesmith.generation.labels import left_padded, position_inputs
 from tunesmith.generation.token_text import REPLACEMENT, continuation, decoded
 from tunesmith.models.inference import MOST_LOGITS, batches_by_length, evaluation_mode, no_progress
+from tunesmith.models.language.seq2seq import is_encoder_decoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -35,6 +43,7 @@ class GeneratedText:
         satisfied: whether the text itself fulfils the constraints; None if there are none.
         finished: whether an end token was generated.
         note: the constraints that are not fulfilled; empty if all are.
+        continues: the text continues its prompt; False for an encoder-decoder, whose text begins anew.
     """
 
     text: str
@@ -43,6 +52,7 @@ class GeneratedText:
     satisfied: bool | None
     finished: bool
     note: str = ""
+    continues: bool = True
 
 
 def generate(
@@ -77,7 +87,7 @@ def generate(
     per_prompt = one_per_prompt(constraints, len(prompts))
     for each in {id(each): each for each in per_prompt}.values():
         require_possible(settings, each)
-    require_room(model, prompts, settings)
+    require_room(model, tokenizer, prompts, settings)
     if stream is not None and (len(prompts) != 1 or settings.beams(per_prompt[0]) > 1 or settings.num_return_sequences > 1):
         raise GenerationError.one("stream", "only a single text can be streamed.", "Leave beams and further texts out.")
     generated: list[list[GeneratedText]] = [[] for _ in prompts]
@@ -88,9 +98,10 @@ def generate(
         for batch in make_batches(prompts, per_prompt, settings, max_rows):
             rows, row_constraints = [list(prompts[i]) for i in batch], [per_prompt[i] for i in batch]
             sequences = decode_batch(model, tokenizer, rows, row_constraints, settings, stream)
-            logprobs = sequence_logprobs(model, rows, sequences)
-            for i, row, each, texts, scores in zip(batch, rows, row_constraints, sequences, logprobs, strict=True):
-                generated[i] = [make_text(tokenizer, row, *pair, each, ends) for pair in zip(texts, scores, strict=True)]
+            logprobs = sequence_logprobs(model, tokenizer, rows, sequences)
+            befores = [[] for _ in rows] if is_encoder_decoder(model) else rows
+            for i, before, each, texts, scores in zip(batch, befores, row_constraints, sequences, logprobs, strict=True):
+                generated[i] = [make_text(tokenizer, before, *pair, each, ends) for pair in zip(texts, scores, strict=True)]
             done += len(batch)
             progress(done)
     return generated
@@ -105,8 +116,11 @@ def one_per_prompt(constraints: Constraints | Sequence[Constraints] | None, n: i
     return list(constraints)
 
 
-def require_room(model: PreTrainedModel, prompts: Prompts, settings: Decoding) -> None:
+def require_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Prompts, settings: Decoding) -> None:
     """Raises GenerationError for an empty prompt, and for one that leaves too few positions for the new tokens."""
+    if is_encoder_decoder(model):
+        require_decoder_room(model, tokenizer, prompts, settings.max_new_tokens)
+        return
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for i, prompt in enumerate(prompts):
         if not len(prompt):
@@ -141,17 +155,25 @@ def decode_batch(
     """Returns the new tokens of each prompt's texts, ends included."""
     ends = model_end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0] if ends else 0
-    ids, mask = left_padded(rows, pad)
-    device = next(model.parameters()).device
-    streamer = None if stream is None else PieceStreamer(tokenizer, rows[0], stream)
+    prefix = decoder_prefix(model, tokenizer)
+    inputs = with_prefix(prefix, encoder_inputs(model, rows, pad)) if prefix else prompt_inputs(model, rows, pad)
+    streamer = None if stream is None else PieceStreamer(tokenizer, [] if prefix else rows[0], stream)
     arguments = {**settings.arguments(constraints[0]), **sequence_bias(tokenizer, constraints[0])}
     if any(each.groups or each.forbid or each.form for each in constraints):
         arguments["custom_generate"] = constrained_generate(tokenizer, constraints, streamer)
     arguments |= {"pad_token_id": pad, "eos_token_id": ends or None, "streamer": streamer, "return_dict_in_generate": False}
-    sequences = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), **arguments)
-    new_tokens = [cut_at_end(row, ends, pad) for row in sequences[:, ids.shape[1] :].tolist()]
+    sequences = model.generate(**inputs, **arguments)
+    n_before = len(prefix) or inputs["input_ids"].shape[1]
+    new_tokens = [cut_at_end(row, ends, pad) for row in sequences[:, n_before:].tolist()]
     n = settings.num_return_sequences
     return [new_tokens[i * n : (i + 1) * n] for i in range(len(rows))]
+
+
+def prompt_inputs(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
+    """Returns the arguments of ``generate`` for prompts that are continued, padded on the left."""
+    ids, mask = left_padded(rows, pad)
+    device = next(model.parameters()).device
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def model_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -179,7 +201,7 @@ def make_text(
     constraints: Constraints,
     ends: list[int],
 ) -> GeneratedText:
-    """Decodes the new tokens and checks the text against the constraints."""
+    """Decodes the new tokens and checks the text against the constraints; ``prompt`` is empty unless the text continues it."""
     text = continuation(tokenizer, prompt, tokens)
     text = text.strip() if constraints.choices else text
     is_constrained = bool(constraints.groups or constraints.forbid or constraints.form)
@@ -191,10 +213,13 @@ def make_text(
         satisfied=not problems if is_constrained else None,
         finished=bool(tokens) and tokens[-1] in ends,
         note=f"not satisfied within {plural(len(tokens), 'token')}: {'; '.join(problems)}" if problems else "",
+        continues=bool(prompt),
     )
 
 
-def sequence_logprobs(model: PreTrainedModel, prompts: list[list[int]], sequences: list[list[list[int]]]) -> list[list[float]]:
+def sequence_logprobs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], sequences: list[list[list[int]]]
+) -> list[list[float]]:
     """Computes the log-probability of every generated sequence after its prompt, by one plain forward pass over both."""
     flat = [(prompt, tokens) for prompt, texts in zip(prompts, sequences, strict=True) for tokens in texts]
     longest = max((len(tokens) for _, tokens in flat), default=0)
@@ -206,6 +231,9 @@ def sequence_logprobs(model: PreTrainedModel, prompts: list[list[int]], sequence
         width = max(len(tokens) for _, tokens in rows)
         if not width:
             scores += [0.0] * len(rows)
+            continue
+        if is_encoder_decoder(model):
+            scores += decoder_logprobs(model, tokenizer, [prompt for prompt, _ in rows], [tokens for _, tokens in rows])
             continue
         ids, mask = left_padded([[*prompt, *tokens] for prompt, tokens in rows])
         options = {"logits_to_keep": width + 1} if model._supports_logits_to_keep() else {}

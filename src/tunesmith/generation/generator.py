@@ -1,4 +1,4 @@
-"""Generates texts with a finished run or any causal language model, for prompts given directly or in a file."""
+"""Generates texts with a finished run, or any causal model or encoder-decoder, for prompts given directly or in a file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from tunesmith.generation.decode import GeneratedText
 from tunesmith.generation.prompt_rows import RowPrompt, prompts_of, read_prompts, row_ids, unused_context
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
-from tunesmith.models.adapters.base import PEFT_SETTINGS
+from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
 from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.chat.control_tokens import replace_within, replacer, tokenise
 from tunesmith.models.chat.prompts import plain_ids
+from tunesmith.models.chat.targets import closed
 from tunesmith.models.chat.template import template_errors
 from tunesmith.models.chat.time_limit import within_time
 from tunesmith.models.fast.path import choose_fast_path
-from tunesmith.models.language.model import CAUSAL
+from tunesmith.models.language.model import CAUSAL, SEQ2SEQ, Objective, require_decoder_start
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import load_tokenizer, model_errors, require_every_layer, require_own_tokenizer
+from tunesmith.models.language.seq2seq import is_encoder_decoder
+from tunesmith.models.load import load_config, load_tokenizer, model_errors, require_every_layer, require_own_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.files import locate
@@ -38,7 +40,7 @@ from tunesmith.run_folder import require_saved_model
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 BF16_FROM = 30_000_000
 """Parameters from which weights are bf16 if the machine has it: every token reads every weight (with 90 million on a
@@ -50,22 +52,35 @@ P = TypeVar("P", str, Prompt)
 
 @dataclass(frozen=True)
 class TextGenerator:
-    """A causal language model in memory, with its tokenizer."""
+    """A causal language model or an encoder-decoder in memory, with its tokenizer."""
 
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
 
+    @property
+    def continues(self) -> bool:
+        """Tells whether a text continues its prompt, which it does not in the decoder of an encoder-decoder."""
+        return not is_encoder_decoder(self.model)
+
     def prompt_ids(self, prompt: Prompt, raw: bool = False) -> list[int]:
         """Tokenises a prompt by the chat template, or unchanged without one or if ``raw``; then turns raise GenerationError.
 
-        So does a prompt that the template refuses. A control token in a turn, or in a prompt without ``raw``, is text.
+        So does a prompt that the template refuses. A control token in a turn, or in a prompt without ``raw``, is text. An
+        encoder's input ends as the tokenizer ends texts.
         """
+        if isinstance(prompt, str) and raw:
+            return list(self.tokenizer(prompt)["input_ids"])
+        ids = self.continued_ids(prompt, raw)
+        return ids if self.continues else closed(self.tokenizer, ids)
+
+    def continued_ids(self, prompt: Prompt, raw: bool) -> list[int]:
+        """Tokenises a prompt that the text continues."""
         if isinstance(prompt, RowPrompt) and not raw:
             return row_ids(self.tokenizer, prompt)
         is_templated = self.tokenizer.chat_template is not None and not raw
         replaced = replacer(self.tokenizer)
         if isinstance(prompt, str) and not is_templated:
-            if raw or replaced(prompt) == prompt:
+            if replaced(prompt) == prompt and self.continues:
                 return list(self.tokenizer(prompt)["input_ids"])
             return plain_ids(self.tokenizer, replaced(prompt))
         if not is_templated:
@@ -81,11 +96,11 @@ class TextGenerator:
 
 
 def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
-    """Loads a run, folder, hub id or built-in model on this machine's device. Raises ModelError if it is not a causal model."""
+    """Loads a run, folder, hub id or built-in model on this machine's device. Raises ModelError if it generates no texts."""
     quiet_libraries()
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
-    model = load_causal(source)
+    model = load_writer(source)
     require_own_tokenizer(source, model, tokenizer)
     has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
     is_large = device_name() == "cuda" or sum(parameter.numel() for parameter in model.parameters()) >= BF16_FROM
@@ -104,22 +119,41 @@ def adapter_source(name: str, base: Path) -> ModelSource | None:
     return None if folder is None else ModelSource(name, str(folder), "folder")
 
 
-def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
-    """Loads a causal language model or adapter, in fp32 unless the base is quantised. Raises ModelError if it is not one."""
-    where, remedy = f"model.name {source.name}", "Text is generated by decoders: Llama, GPT-2, Qwen, ..."
+def load_writer(source: ModelSource) -> PreTrainedModel | PeftModel:
+    """Loads a causal language model, an encoder-decoder, or an adapter of one, in fp32 unless the base is quantised.
+
+    Raises ModelError if it generates no texts.
+    """
+    where, remedy = (
+        f"model.name {source.name}",
+        "Text is generated by decoders (Llama, GPT-2, ...) and encoder-decoders (T5, ...).",
+    )
     if is_adapter(Path(source.location)):
         if (Path(source.location) / PEFT_SETTINGS).exists() and find_spec("peft") is None:
             raise MissingExtra.of("peft", "adapters", f"the adapter in {source.location}")
-        adapted = reload_language_model(Path(source.location), CAUSAL)
+        adapted = reload_language_model(Path(source.location), adapter_objective(Path(source.location)))
         return adapted if detect_quantisation(adapted) is not None else adapted.to(device_name())
-    with model_errors(where, "it cannot be loaded as a causal language model", remedy):
+    objective = writing_objective(load_config(source))
+    with model_errors(where, f"it cannot be loaded as a {objective.name} language model", remedy):
         options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
-        model, info = CAUSAL.load(source.location, **source.version, **options)
+        model, info = objective.load(source.location, **source.version, **options)
     if info["missing_keys"]:
-        message = f"it has no weights for a next token ({len(info['missing_keys'])} of a causal language model's are missing)."
+        message = f"it has no weights for a next token ({len(info['missing_keys'])} of a {objective.name} model's are missing)."
         raise ModelError.one(where, message, remedy)
     require_every_layer(where, model, info["unexpected_keys"])
+    if objective.has_encoder:
+        require_decoder_start(model, where)
     return model.to(device_name())
+
+
+def writing_objective(config: PreTrainedConfig) -> Objective:
+    """Returns the objective of a model that generates texts: seq2seq for encoder-decoders, else causal."""
+    return SEQ2SEQ if getattr(config, "is_encoder_decoder", False) else CAUSAL
+
+
+def adapter_objective(folder: Path) -> Objective:
+    """Returns the objective of the adapter in a folder: that of its base model."""
+    return writing_objective(load_config(AdapterBase.load(folder).source))
 
 
 def generate(

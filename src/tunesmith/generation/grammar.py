@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
-from tunesmith.errors import GenerationError, MissingExtra
+from tunesmith.errors import GenerationError, MissingExtra, first_line
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.expressions import Nodes, follow, parsed, shortest
 from tunesmith.generation.token_text import complete_characters, tokenizer_cache
@@ -191,7 +191,11 @@ def make_grammar(
         raise GenerationError.one(str(constraints.form), "the tokenizer has no tokenizer.json, which llguidance needs.")
     cache, key = tokenizer_cache(tokenizer), ("llguidance", n_vocabulary, len(tokenizer), int(ends[0]))
     if key not in cache:
-        cache[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=int(ends[0]))
+        try:
+            cache[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=int(ends[0]))
+        except ValueError as error:
+            message = f"llguidance cannot read this tokenizer: {first_line(error)}."
+            raise GenerationError.one(str(constraints.form), message, "Use choices, or another model.") from error
     regex, schema, matcher = constraints.regex, json.dumps(constraints.json_schema), llguidance.LLMatcher
     source: str
     if regex is not None:

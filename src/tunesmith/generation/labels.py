@@ -11,8 +11,10 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
+from tunesmith.generation.encoder_decoder import every_text_logprobs
 from tunesmith.models.chat.control_tokens import continuation
 from tunesmith.models.inference import batches_by_length, evaluation_mode, no_progress
+from tunesmith.models.language.seq2seq import is_encoder_decoder
 from tunesmith.models.language.token_losses import accepts_positions, pad_rows
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def label_probabilities(
     """Computes the probability of each label after each prompt, normalised over the labels: (N, K) float64, rows sum to 1.
 
     A label's score is the log-probability of all its tokens and of the end after them. Prompts are run once; their keys and
-    values serve all labels.
+    values, or the states of their encoder, serve all labels.
 
     Args:
         prompts: (N) token ids.
@@ -137,7 +139,11 @@ def label_probabilities(
     with evaluation_mode(model, precision):
         for batch in batches_by_length(lengths, max(1, max_rows // len(sequences))):
             rows = [list(prompts[i]) for i in batch.tolist()]
-            scores[batch] = label_logprobs(model, rows, [[*tokens, *ends] for tokens in sequences])
+            texts_with_ends = [[*tokens, *ends] for tokens in sequences]
+            if is_encoder_decoder(model):
+                scores[batch] = every_text_logprobs(model, tokenizer, rows, texts_with_ends)
+            else:
+                scores[batch] = label_logprobs(model, rows, texts_with_ends)
             done += len(batch)
             progress(done)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -6,7 +6,7 @@ cached states of the last length, so that reordered beams do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +15,10 @@ import torch
 from transformers import LogitsProcessor
 
 from tunesmith.data.arrays import Array
+from tunesmith.generation.encoder_decoder import next_logits
 from tunesmith.generation.keyword_tracker import KeywordTracker
 from tunesmith.generation.labels import position_inputs
+from tunesmith.models.language.seq2seq import is_encoder_decoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -119,12 +121,13 @@ class Lookahead:
     log-probability becomes that of the token **and** a continuation, for which the model is run one token further.
 
     Attributes:
-        attention_mask: (N, P) of the prompts; None if they are not padded.
+        inputs: the arguments of upstream's loop: ``attention_mask`` (N, P) of the prompts, None if they are not padded; for an
+            encoder-decoder also ``encoder_outputs``.
     """
 
     model: PreTrainedModel
     rules: Sequence[ForbiddenWords]
-    attention_mask: torch.Tensor | None
+    inputs: Mapping[str, Any]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, states: dict[int, Any]) -> None:
         per_prompt = len(input_ids) // len(self.rules)
@@ -144,9 +147,16 @@ class Lookahead:
         if rows:
             bars = torch.from_numpy(np.stack(barred)).to(scores.device)
             longer = torch.cat([input_ids[rows], torch.tensor(tokens, device=input_ids.device)[:, None]], dim=1)
-            mask = torch.ones_like(longer)
-            if self.attention_mask is not None:
-                mask[:, : self.attention_mask.shape[1]] = self.attention_mask[rows]
-            logits = self.model(**position_inputs(self.model, longer, mask), use_cache=False).logits[:, -1]
+            logits = self.next_logits(longer, rows)
             continuing = torch.softmax(logits.float(), dim=-1).to(input_ids.device).masked_fill(bars, 0.0)
             scores[rows, tokens] += torch.log(continuing.sum(dim=-1).clamp_min(1e-30)).to(scores.dtype)
+
+    def next_logits(self, ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """Returns the logits (n, V) after the tokens (n, T) of some rows of the batch."""
+        if is_encoder_decoder(self.model):
+            return next_logits(self.model, ids, rows, self.inputs)
+        mask, of_prompts = torch.ones_like(ids), self.inputs.get("attention_mask")
+        if of_prompts is not None:
+            mask[:, : of_prompts.shape[1]] = of_prompts[list(rows)]
+        logits: torch.Tensor = self.model(**position_inputs(self.model, ids, mask), use_cache=False).logits[:, -1]
+        return logits

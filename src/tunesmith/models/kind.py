@@ -11,7 +11,9 @@ from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
 from tunesmith.run_folder import require_saved_model
 
-ModelKind = Literal["causal", "embedding", "reward", "classifier"]
+ModelKind = Literal["causal", "seq2seq", "embedding", "reward", "classifier"]
+WRITING: tuple[ModelKind, ...] = ("causal", "seq2seq")
+"""The kinds that generate texts: decoders, and encoder-decoders, whose encoder alone is also an embedding model."""
 RESULT = "result.json"
 MODULES = "modules.json"
 """The file of sentence-transformers' models."""
@@ -20,6 +22,8 @@ REWARD = "reward.json"
 HUB, BUILTIN = "hub:", "builtin:"
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """The endings of transformers' causal language models."""
+SEQ2SEQ = ("ForConditionalGeneration", "MTModel")
+"""The endings of transformers' encoder-decoders."""
 CLASSIFIER = "ForSequenceClassification"
 PEFT_SETTINGS = "adapter_config.json"
 CLASSIFIER_ADAPTER = "SEQ_CLS"
@@ -34,7 +38,7 @@ OTHER_KINDS = (
         "tunesmith classifies whole texts; model.name trains its body.",
     ),
     (("ForQuestionAnswering",), "a model that marks answers in a text", "model.name in a recipe trains its body."),
-    (("ForConditionalGeneration",), "a model that writes texts from texts", "model.name in a recipe trains its body."),
+    (SEQ2SEQ, "an encoder-decoder", GENERATE),
     (("Model",), "a model without a classification head", "Train it: model.name in a recipe; tunesmith embed gives its vectors."),
 )
 """Endings of architectures -> what such a model is, and what tunesmith does with it."""
@@ -47,8 +51,11 @@ def detect_model_kind(name: str) -> ModelKind:
     if is_reward_model(folder):
         return "reward"
     files = [folder / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
-    if (is_named or any(file.exists() for file in files)) and is_causal_model(name.removeprefix(HUB)):
-        return "causal"
+    if is_named or any(file.exists() for file in files):
+        if is_causal_model(name.removeprefix(HUB)):
+            return "causal"
+        if is_causal_model(name.removeprefix(HUB), SEQ2SEQ, "seq2seq"):
+            return "seq2seq"
     if (is_named or (folder / "config.json").exists()) and is_classifier(name.removeprefix(HUB)):
         return "classifier"
     if is_named or (folder / "config.json").exists() or is_embedding_folder(folder) or is_embedding_folder(folder / "model"):
@@ -71,8 +78,12 @@ def is_language_run(run: Path) -> bool:
     return settings is not None and settings.family == "language"
 
 
-def is_causal_model(name: str) -> bool:
-    """Tells whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``."""
+def is_causal_model(name: str, endings: tuple[str, ...] = CAUSAL, objective: str = "causal") -> bool:
+    """Tells whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``.
+
+    Args:
+        endings, objective: of the architecture, and of an adapter's base model; those of encoder-decoders ask for one of them.
+    """
     from tunesmith.models.adapters.base import BASE_FILE, AdapterBase
 
     path = Path(name)
@@ -82,8 +93,8 @@ def is_causal_model(name: str) -> bool:
         if is_embedding_folder(folder):
             return False
         if (folder / BASE_FILE).exists():
-            return AdapterBase.load(folder).objective == "causal"
-    return any(kind.endswith(CAUSAL) for kind in architectures(name))
+            return AdapterBase.load(folder).objective == objective
+    return any(kind.endswith(endings) for kind in architectures(name))
 
 
 def architectures(name: str) -> tuple[str, ...]:
@@ -122,7 +133,9 @@ def not_a_classifier(name: str) -> InputError:
     if (folder / PEFT_SETTINGS).is_file():
         task = adapter_settings(folder).get("task_type") or "none"
         message = f"this is an adapter of peft for another task (task_type {task}): it predicts no labels."
-        return ModelError.one(name, message, GENERATE if task == "CAUSAL_LM" else "Name the adapter of a classifier.")
+        return ModelError.one(
+            name, message, GENERATE if task in ("CAUSAL_LM", "SEQ_2_SEQ_LM") else "Name the adapter of a classifier."
+        )
     kinds = architectures(name)
     for endings, what, remedy in OTHER_KINDS:
         if named := [kind for kind in kinds if kind.endswith(endings)]:

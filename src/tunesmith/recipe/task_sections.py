@@ -90,11 +90,13 @@ class SftSection(SequenceSection):
     """Supervised fine-tuning of a language model (task: sft)."""
 
     loss_on: Literal["completion", "assistant", "all"] | None = None
-    """Supervised tokens: those of the last answer, of every assistant turn, or all. Default: assistant; all for plain texts."""
+    """Supervised tokens: last answer, each assistant turn, or all. Default: assistant; texts all; encoder-decoders completion."""
     chat_template: str | None = None
     """Chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has no template."""
     long_rows: Literal["drop", "truncate", "split", "error"] | None = None
     """Handling of rows longer than data.max_length. Default: drop, so that no answer is truncated; split for plain texts."""
+    max_target_length: PositiveInt | None = None
+    """Encoder-decoders: maximum tokens of an answer; rows with longer ones are dropped. Default: the decoder's limit."""
     labels: list[str] = []
     """The answers are these labels: the model is evaluated and used as a classifier that generates one of them."""
 
@@ -102,10 +104,14 @@ class SftSection(SequenceSection):
 class PretrainingSection(SequenceSection):
     """Continued pretraining on plain texts (task: pretraining)."""
 
-    objective: Literal["causal", "masked"] | None = None
-    """Causal or masked language modelling. Default: the objective of the architecture."""
+    objective: Literal["causal", "masked", "seq2seq"] | None = None
+    """Causal or masked language modelling, or denoising by an encoder-decoder. Default: the objective of the architecture."""
     mlm_probability: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Fraction of the tokens that are masked."""
+    noise_density: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Encoder-decoders: fraction of the tokens that are removed. Default: 0.15; 0.3 with a mask token (BART)."""
+    mean_noise_span_length: float | None = Field(default=None, ge=1.0)
+    """Encoder-decoders: mean length in tokens of the removed spans. Default: 3."""
 
 
 class RewardSection(Section):

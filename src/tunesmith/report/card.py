@@ -18,7 +18,9 @@ from tunesmith.report.texts import markdown_table, metrics_markdown, plain, verd
 from tunesmith.report.words import (
     CAUSAL,
     EMBEDDING,
+    LANGUAGE_TYPES,
     MASKED,
+    SEQ2SEQ,
     TASK_NAMES,
     display_name,
     headline,
@@ -43,12 +45,13 @@ HUB_METRICS = {
 }
 BUILTIN_MODELS = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 LIBRARIES = {"embedding": "sentence-transformers"}
-PIPELINES = {"embedding": "sentence-similarity", CAUSAL: "text-generation", MASKED: "fill-mask"}
+PIPELINES = {"embedding": "sentence-similarity", CAUSAL: "text-generation", MASKED: "fill-mask", SEQ2SEQ: "text-generation"}
 KINDS = {
     "embedding": "sentence embedding model",
     "reward": "reward model",
     CAUSAL: "language model",
     MASKED: "masked language model",
+    SEQ2SEQ: "encoder-decoder",
 }
 TAGS = {
     "regression": ("text-classification", "text-regression"),
@@ -56,8 +59,15 @@ TAGS = {
     "reward": ("text-classification", "reward-model"),
     CAUSAL: ("text-generation",),
     MASKED: ("fill-mask",),
+    SEQ2SEQ: ("text2text-generation",),
 }
-TASKS_ON_HUB = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity", CAUSAL: "Text Generation", MASKED: "Fill Mask"}
+TASKS_ON_HUB = {
+    "regression": "Text Regression",
+    EMBEDDING: "Sentence Similarity",
+    CAUSAL: "Text Generation",
+    MASKED: "Fill Mask",
+    SEQ2SEQ: "Text2Text Generation",
+}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -75,7 +85,7 @@ def model_card(result: RunResult) -> str:
 def kind_of(result: RunResult) -> str:
     """Returns the task, or for language models the objective."""
     kind = str(result.data.get("problem_type") or "")
-    return kind if kind in (CAUSAL, MASKED) else result.task
+    return kind if kind in LANGUAGE_TYPES else result.task
 
 
 def front_matter(result: RunResult, title: str, base: str | None) -> dict[str, Any]:

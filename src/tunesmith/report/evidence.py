@@ -14,8 +14,7 @@ from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import (
-    CAUSAL,
-    MASKED,
+    LANGUAGE_TYPES,
     display_name,
     find,
     main_metric,
@@ -130,7 +129,7 @@ def problem_type(run: SavedRun) -> str:
 def has_classes(run: SavedRun) -> bool:
     """Returns whether predictions are classes; answers of a language model are classes only if the recipe lists labels."""
     kind = problem_type(run)
-    return kind != "regression" and (kind not in (CAUSAL, MASKED) or bool(run.result.data.get("labels")))
+    return kind != "regression" and (kind not in LANGUAGE_TYPES or bool(run.result.data.get("labels")))
 
 
 def class_names(run: SavedRun, rows: dict[str, list[Any]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tunesmith.recipe.metric_names import DECISION_METRICS, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.numbers import is_number, number, plural, with_interval
-from tunesmith.report.words import CAUSAL, display_name, main_metric, part, sample_unit, verdicts_on, written_metric
+from tunesmith.report.words import CAUSAL, SEQ2SEQ, display_name, main_metric, part, sample_unit, verdicts_on, written_metric
 from tunesmith.results import Alarm, Metric, RunResult, Verdict
 
 USELESS = {
@@ -131,7 +131,7 @@ def when_better(verdict: Verdict, metric: Metric, n_verdicts: int, has_alarms: b
 def is_of_some_answers(metric: Metric, result: RunResult) -> bool:
     """Returns whether the metric was computed on answers to only a part of the rows of its split."""
     n, written = part(result.data, "splits", metric.split).get("rows"), (*TEXT_METRICS, *LABEL_METRICS)
-    return result.data.get("problem_type") == CAUSAL and metric.name in written and is_number(n) and metric.n < n
+    return result.data.get("problem_type") in (CAUSAL, SEQ2SEQ) and metric.name in written and is_number(n) and metric.n < n
 
 
 def n_seeds(result: RunResult) -> int:

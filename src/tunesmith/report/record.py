@@ -18,6 +18,7 @@ from tunesmith.report.words import (
     EMBEDDING,
     MASKED,
     REWARD,
+    SEQ2SEQ,
     TASK_NAMES,
     display_name,
     memory_words,
@@ -317,6 +318,11 @@ def loading_lines(model: str, problem_type: str, pair: bool) -> str:
     if problem_type == EMBEDDING:
         load = f'model = SentenceTransformer("{model}")'
         return f'from sentence_transformers import SentenceTransformer\n{load}\nprint(model.encode(["a text"]))\n'
+    if problem_type == SEQ2SEQ:  # upstream has no pipeline for them, and generates 20 tokens by default
+        loaded = ", ".join(f'{name}.from_pretrained("{model}")' for name in ("AutoModelForSeq2SeqLM", "AutoTokenizer"))
+        written = 'model.generate(**tokenizer("a text", return_tensors="pt"), max_new_tokens=64)[0]'
+        lines = f"model, tokenizer = {loaded}\nprint(tokenizer.decode({written}, skip_special_tokens=True))\n"
+        return f"from transformers import AutoModelForSeq2SeqLM, AutoTokenizer\n{lines}"
     if problem_type in (CAUSAL, MASKED):
         masked = '"a text with one " + model.tokenizer.mask_token'
         name, text = ("text-generation", '"a text"') if problem_type == CAUSAL else ("fill-mask", masked)

@@ -29,11 +29,13 @@ TASK_NAMES = {
     "causal_language_model": "causal language modelling",
     "masked_language_model": "masked language modelling",
     "reward": "Bradley-Terry on pairs of answers",
+    "seq2seq_language_model": "sequence-to-sequence modelling",
 }
 
 EMBEDDING, RETRIEVAL = "embedding", "retrieval"
 """The problem type of embedding models, and the split of the retrieval evaluation."""
-CAUSAL, MASKED = "causal_language_model", "masked_language_model"
+CAUSAL, MASKED, SEQ2SEQ = "causal_language_model", "masked_language_model", "seq2seq_language_model"
+LANGUAGE_TYPES = (CAUSAL, MASKED, SEQ2SEQ)
 """The problem types of language models."""
 REWARD = "reward"
 """The problem type of reward models."""

@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tunesmith.models.kind import HUB, ModelKind, detect_model_kind
+from tunesmith.models.kind import HUB, WRITING, ModelKind, detect_model_kind
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import Run, folder_of
 
 MEASURES: Mapping[ModelKind, tuple[str, str]] = {
-    "causal": ("tasks.language.evaluate_model", "evaluate_language"),
+    **dict.fromkeys(WRITING, ("tasks.language.evaluate_model", "evaluate_language")),
     "embedding": ("tasks.embedding.evaluate_model", "evaluate_similarity"),
     "reward": ("tasks.reward.evaluate_model", "evaluate_reward"),
     "classifier": ("workflows.evaluate", "evaluate"),
@@ -23,7 +23,7 @@ OF_RUNS = ("classifier", "reward")
 
 
 def evaluate_by_kind(target: str | Path | Run, data: object, *, kind: ModelKind | None = None, **options: Any) -> RunResult:
-    """Measures a classifier, an embedding or reward model, or a causal language model by the function of its kind.
+    """Measures a classifier, an embedding or reward model, or a language model by the function of its kind.
 
     Args:
         target: a run or its folder; of an embedding or language model also another folder, ``hub:NAME`` or ``builtin:NAME``.

@@ -14,7 +14,15 @@ from tests.models.language_bases import SAMPLE, save_base, steps, tokenizer
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.base import AdapterBase, fingerprint
-from tunesmith.models.language.model import CAUSAL, MASKED, Objective, add_tokens, detect_objective, load_language_model
+from tunesmith.models.language.model import (
+    CAUSAL,
+    MASKED,
+    SEQ2SEQ,
+    Objective,
+    add_tokens,
+    detect_objective,
+    load_language_model,
+)
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource, builtin_model
@@ -45,16 +53,20 @@ def adapted(source: ModelSource, method: str = "lora", new: tuple[str, ...] = ()
         ("modernbert", {}, MASKED),
         ("modernbert-decoder", {}, CAUSAL),
         ("distilbert", {}, MASKED),
+        ("t5", {"is_encoder_decoder": True}, SEQ2SEQ),
+        ("mt5", {"is_encoder_decoder": True}, SEQ2SEQ),
+        ("bart", {"is_encoder_decoder": True}, SEQ2SEQ),
+        ("bart", {"is_encoder_decoder": False, "is_decoder": True}, CAUSAL),
     ],
 )
 def test_the_architecture_determines_the_context_of_a_token(family: str, settings: dict[str, bool], expected: Objective) -> None:
     assert detect_objective(SimpleNamespace(model_type=family, **settings)) == expected
 
 
-@pytest.mark.parametrize("config", [SimpleNamespace(model_type="t5", is_encoder_decoder=True), SimpleNamespace(model_type="vit")])
-def test_other_models_are_no_language_models(config: SimpleNamespace) -> None:
-    with pytest.raises(ModelError, match="is neither a causal nor a masked language model"):
-        detect_objective(config)
+@pytest.mark.parametrize(("family", "has_encoder"), [("vit", False), ("whisper", True)])
+def test_other_models_are_no_language_models(family: str, has_encoder: bool) -> None:
+    with pytest.raises(ModelError, match="is no language model: neither causal nor masked nor encoder-decoder"):
+        detect_objective(SimpleNamespace(model_type=family, is_encoder_decoder=has_encoder))
 
 
 def test_the_wrong_kind_is_refused(base: ModelSource) -> None:

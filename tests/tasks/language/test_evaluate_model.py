@@ -135,7 +135,7 @@ def test_what_cannot_be_evaluated_is_an_error(place: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    (["builtin:minilm", "--stride", "4"], "--stride works only for causal language models"),
+    (["builtin:minilm", "--stride", "4"], "--stride works only for language models that generate texts"),
     (["builtin:pocket", "--mine"], "--mine works only for embedding models, and builtin:pocket is a language model"),
 ])  # fmt: skip
 def test_options_of_other_models(place: Path, given: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

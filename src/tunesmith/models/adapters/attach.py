@@ -162,8 +162,9 @@ def check_passes(model: PeftModel, where: str) -> None:
     kind = detect_quantisation(model)
     try:
         with torch.random.fork_rng():
+            also = {"decoder_input_ids": ids} if getattr(model.config, "is_encoder_decoder", False) else {}
             for is_training in (True, False, True) if kind else (True,):
-                outputs = model.train(is_training)(input_ids=ids)
+                outputs = model.train(is_training)(input_ids=ids, **also)
                 outputs["logits" if "logits" in outputs else "last_hidden_state"].sum().backward()
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
         place = "on this model" if kind is None else f"on weights in {kind.words}"
@@ -220,11 +221,12 @@ def hide_virtual_tokens(model: PeftModel) -> PeftModel:
     """Restricts inputs and outputs to the positions of the text, in place, for adapters that add tokens before it.
 
     Upstream returns logits for those tokens too, takes ``logits_to_keep`` as if they were counted, and for masked models takes
-    no labels that are shorter than text and tokens together. While the adapter is switched off, nothing is changed.
+    no labels that are shorter than text and tokens together. While the adapter is switched off, nothing is changed. The tokens
+    before an encoder's input change no output of the decoder.
     """
     configs = model.peft_config.values()
     added = sum(x.num_virtual_tokens for x in configs if x.is_prompt_learning and "PREFIX" not in x.peft_type)
-    if not added:
+    if not added or getattr(model.config, "is_encoder_decoder", False):
         return model
 
     def shift(_base: object, positional: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

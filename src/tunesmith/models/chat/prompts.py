@@ -12,7 +12,7 @@ from tunesmith.data.chat.messages import Turn, tools_of, with_tools
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError
 from tunesmith.models.chat.control_tokens import replace_control_tokens, tokenise
-from tunesmith.models.chat.render import render
+from tunesmith.models.chat.render import Rendered, render
 from tunesmith.models.chat.spans import (
     LossOn,
     Refusal,
@@ -112,6 +112,15 @@ def supervised_runs(
         runs.append((text[done:], bool(is_supervised[start])))
         done, start = len(text), stop
     return runs
+
+
+def rendered_runs(tokenizer: PreTrainedTokenizerBase, rows: Rendered, entry: int) -> list[tuple[str, bool]]:
+    """Splits the text of one tokenised row into runs, see ``supervised_runs``; an encoder's input and its target are two runs."""
+    ids, labels = rows.input_ids[entry], rows.labels[entry]
+    if not rows.has_targets:
+        return supervised_runs(tokenizer, ids, labels)
+    whole = [(part, np.full(len(part), IGNORE_INDEX) if part is ids else part) for part in (ids, labels)]
+    return [run for tokens, targets in whole for run in supervised_runs(tokenizer, tokens, targets)]
 
 
 def certify_rendering(

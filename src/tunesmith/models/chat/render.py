@@ -48,6 +48,7 @@ class Rendered:
         without_end: row ids of entries whose answer has no supervised end-of-turn token; not empty is a fault.
         end_ids: tokens that end supervised answers; generation stops at them.
         target_tokens_lost: supervised tokens lost by truncation or dropping for length.
+        has_targets: an encoder reads ``input_ids``, and ``labels`` are the targets of a decoder, of other lengths.
     """
 
     split: str
@@ -64,18 +65,20 @@ class Rendered:
     without_end: tuple[int, ...] = ()
     end_ids: tuple[int, ...] = ()
     target_tokens_lost: int = 0
+    has_targets: bool = False
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     @property
     def tokens(self) -> int:
-        return sum(map(len, self.input_ids))
+        """Number of tokens that the model reads or predicts."""
+        return sum(map(len, self.input_ids)) + (self.target_tokens if self.has_targets else 0)
 
     @property
     def target_tokens(self) -> int:
-        """Number of supervised tokens. A row's first token is not predicted, so it never counts."""
-        return sum(map(n_supervised, self.labels))
+        """Number of supervised tokens. A row's first token is not predicted, so it never counts, unless it is a decoder's."""
+        return sum(map(len, self.labels)) if self.has_targets else sum(map(n_supervised, self.labels))
 
     @property
     def supervised_share(self) -> float:
@@ -85,7 +88,6 @@ class Rendered:
 
 def render_record(rendered: Rendered) -> dict[str, Any]:
     """Summarises a split's rows and supervised tokens for result.json; plain JSON types."""
-    lengths = np.fromiter(map(len, rendered.input_ids), np.int64, len(rendered))
     return {
         "rows": len(rendered), "max_length": rendered.max_length, "loss_on": rendered.loss_on,
         "tokens": rendered.tokens, "target_tokens": rendered.target_tokens, "supervised_share": rendered.supervised_share,
@@ -93,8 +95,15 @@ def render_record(rendered: Rendered) -> dict[str, Any]:
         "dropped": {reason: len(ids) for reason, ids in rendered.dropped.items()},
         "rows_cut": len(rendered.cut), "rows_divided": len(rendered.divided), "rows_rejoined": len(rendered.rejoined),
         "rows_without_end": len(rendered.without_end), "end_ids": list(rendered.end_ids),
-        "length_tokens": {**{f"p{q}": int(np.percentile(lengths, q)) for q in (50, 90, 99)}, "max": int(lengths.max())},
+        "length_tokens": length_quantiles(rendered.input_ids),
+        **({"target_length_tokens": length_quantiles(rendered.labels)} if rendered.has_targets else {}),
     }  # fmt: skip
+
+
+def length_quantiles(rows: Sequence[Ids]) -> dict[str, int]:
+    """Returns quantiles and the maximum of the lengths of rows in tokens."""
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return {**{f"p{q}": int(np.percentile(lengths, q)) for q in (50, 90, 99)}, "max": int(lengths.max())}
 
 
 def render(
@@ -162,7 +171,7 @@ class Tally:
         self.lost += lost
         if long:
             self.too_long.append(position)
-        supervised = [row for row in rows if n_supervised(row.labels)]
+        supervised = [row for row in rows if row.n_supervised]
         if not supervised:
             self.dropped.setdefault(reason or NO_SUPERVISED_TOKENS, []).append(position)
             return

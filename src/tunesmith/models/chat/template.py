@@ -103,7 +103,11 @@ class Template:
         """True if answers are marked with ``{% generation %}``. Labels do not need it; other tools may."""
         return MARKER.search(self.text) is not None
 
-    def sentence(self) -> str:
+    def sentence(self, has_encoder: bool = False) -> str:
+        """Describes the template; with an encoder it writes the input, and the answer is a target of its own."""
+        if has_encoder:
+            written = "joined as they are" if self.source == "none" else f"written by the chat template {self.name!r}"
+            return f"The turns before an answer, {written}, are the encoder's input; the answer is the decoder's target."
         if self.source == "none":
             return "No chat template: contents are joined as they are, and the end-of-text token follows."
         origins = {
@@ -120,13 +124,20 @@ NO_TEMPLATE = Template("none", "", "none")
 
 
 def choose_template(
-    tokenizer: PreTrainedTokenizerBase, requested: str | None, conversations: Conversations, base: Path | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    requested: str | None,
+    conversations: Conversations,
+    base: Path | None = None,
+    *,
+    single_turns_plain: bool = False,
 ) -> Template:
     """Chooses the tokenizer's own template, which is never altered; else the requested one; else the default of the form.
 
     Args:
         requested: a name of ``NAMED_TEMPLATES`` or a file (``sft.chat_template``).
         base: the folder that a relative file is searched in.
+        single_turns_plain: a question with its answer gets no template in any form, since nothing has to mark where the answer
+            begins (encoder-decoders).
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
     if requested is not None and conversations.kind == "text":
@@ -143,7 +154,8 @@ def choose_template(
         return Template("tokenizer", own, "tokenizer")
     if template is None:
         roles = {tuple(turn.role for turn in turns) for turns in conversations.turns}
-        name = DEFAULTS.get(conversations.kind) or ("dialogue" if roles - {("user", "assistant")} else None)
+        default = None if single_turns_plain else DEFAULTS.get(conversations.kind)
+        name = default or ("dialogue" if roles - {("user", "assistant")} else None)
         template = NO_TEMPLATE if name is None else named_template(tokenizer, name)
     return template
 

@@ -33,12 +33,19 @@ class Row:
     Attributes:
         answer: position of the first token of the last answer; 0 in a plain text.
         rejoined: prompt and answer were tokenised apart, since one token would span both.
+        is_pair: the ids are the input of an encoder, and the labels the target of a decoder, of another length.
     """
 
     ids: Ids
     labels: Ids
     answer: int = 0
     rejoined: bool = False
+    is_pair: bool = False
+
+    @property
+    def n_supervised(self) -> int:
+        """Counts the tokens with a loss."""
+        return int((self.labels != IGNORE_INDEX).sum()) if self.is_pair else n_supervised(self.labels)
 
 
 Fitted = tuple[list[Row], str, int, bool]

@@ -1,4 +1,4 @@
-"""Loads causal and masked language models for training: objective, quantisation, and embedding rows for new tokens."""
+"""Loads language models for training, causal, masked or encoder-decoder: objective, quantisation, rows for new tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantisation import Quantisation
 from tunesmith.models.adapters.quantise import keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
+from tunesmith.models.language.seq2seq import require_usable
 from tunesmith.models.load import LoadedModel, load_config, model_errors, require_whole_base, require_whole_weights, set_padding
 from tunesmith.models.source import ModelSource
 
@@ -31,11 +32,13 @@ class Objective:
     Attributes:
         name: as in result.json and base.json.
         auto_class: transformers' class that loads the model with its head.
-        shifts_labels: the label of a position is the next token, else the token at the position.
+        shifts_labels: the label of a position is the next token, else the token at the position. (Encoder-decoders shift the
+            labels themselves, to make the decoder's input of them.)
         needs_masking: tokens of the rows are masked before training.
         peft_task_type: peft has none for masked models; that for embeddings means no head, and prompts before the input.
         context: the tokens that each token attends to, for messages.
         remedy: suggestion for users who need the other objective.
+        has_encoder: the prompt is the input of an encoder, and the labels are the target of a decoder alone.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Objective:
     peft_task_type: str
     context: str
     remedy: str
+    has_encoder: bool = False
 
     def load(self, *arguments: object, **options: object) -> Any:
         """Calls ``from_pretrained`` of the auto class."""
@@ -62,11 +66,20 @@ MASKED = Objective(
     peft_task_type="FEATURE_EXTRACTION", context="the tokens on both sides of each token",
     remedy="Name a decoder, or adapt it by task: pretraining.",
 )  # fmt: skip
+SEQ2SEQ = Objective(
+    "seq2seq", "AutoModelForSeq2SeqLM", shifts_labels=False, needs_masking=False, peft_task_type="SEQ_2_SEQ_LM",
+    context="the whole input in its encoder, and the tokens before each token in its decoder",
+    remedy="Name a decoder or an encoder, or use it as seq2seq.", has_encoder=True,
+)  # fmt: skip
 
 
 def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Objective:
-    """Returns the objective of an architecture. Raises ModelError if it is neither causal nor masked (encoder-decoders)."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    """Returns the objective of an architecture. Raises ModelError if it is no language model of texts."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
 
     family = getattr(config, "model_type", "")
     masked_class = str(MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(family, ""))
@@ -76,8 +89,10 @@ def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Obj
             return MASKED
         if family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
             return CAUSAL
-    message = f"a model of type {family or 'unknown'} is neither a causal nor a masked language model."
-    remedy = "Name a decoder (llama, qwen2, gpt2, ...) or an encoder (bert, roberta, modernbert, ...)."
+    elif family in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+        return SEQ2SEQ
+    message = f"a model of type {family or 'unknown'} is no language model: neither causal nor masked nor encoder-decoder."
+    remedy = "Name a decoder (llama, qwen2, gpt2, ...), an encoder (bert, roberta, ...) or an encoder-decoder (t5, bart, ...)."
     raise ModelError.one(where, message, remedy)
 
 
@@ -100,7 +115,7 @@ def load_language_model(
         options = {"config": config, "dtype": "float32", "use_safetensors": True, "output_loading_info": True}
         model, info = objective.load(source.location, **source.version, **source.attention, **placement, **options)
     new_weights = tuple(sorted(info["missing_keys"]))
-    if objective == CAUSAL and new_weights:
+    if objective in (CAUSAL, SEQ2SEQ) and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."
         raise ModelError.one(where, message, "Name a model that was trained as a language model.")
     require_whole_base(source, model, tokenizer)
@@ -108,7 +123,20 @@ def load_language_model(
     set_padding(model, tokenizer)
     new_tokens = add_rows(model, len(tokenizer))
     set_generation_tokens(model, tokenizer)
+    if objective.has_encoder:
+        require_decoder_start(model, where)
+        require_usable(model, tokenizer, where)
     return LoadedModel(model, tokenizer, source, new_weights, new_tokens)
+
+
+def require_decoder_start(model: PreTrainedModel, where: str) -> None:
+    """Raises ModelError if an encoder-decoder does not state the token that its decoder begins with."""
+    if getattr(model.config, "decoder_start_token_id", None) is None:
+        message = (
+            "its config.json has no decoder_start_token_id, the token that its decoder begins with in training and generation."
+        )
+        remedy = "Write the one it was trained with: for T5 the id of its padding token, for BART that of </s>."
+        raise ModelError.one(where, message, remedy)
 
 
 def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> None:

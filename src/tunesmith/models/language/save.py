@@ -22,6 +22,7 @@ from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.equivalence import ADAPTER_CERTIFICATE, MERGED_CERTIFICATE, certificate, equal_tensors
 from tunesmith.models.inference import attention_in_fp32
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
+from tunesmith.models.language.seq2seq import decoder_inputs, is_encoder_decoder
 from tunesmith.models.load import load_tokenizer, model_errors, require_trained_weights
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
@@ -207,10 +208,15 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
 
 
 def sample_logits(model: PreTrainedModel | PeftModel, sample: Sample) -> list[np.ndarray]:
-    """Returns the logits (T, V) of each text by itself, in fp32."""
-    device = next(model.parameters()).device
+    """Returns the logits (T, V) of each text by itself, in fp32; of an encoder-decoder the text is input and target at once."""
+    device, logits = next(model.parameters()).device, list[np.ndarray]()
     with torch.inference_mode(), attention_in_fp32(model):
-        return [model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy() for ids in sample]
+        for ids in sample:
+            inputs = {"input_ids": torch.tensor([list(ids)], device=device)}
+            if is_encoder_decoder(model):
+                inputs["decoder_input_ids"] = decoder_inputs(model, inputs["input_ids"])
+            logits.append(model(**inputs).logits[0].float().cpu().numpy())
+    return logits
 
 
 def certify_equal_logits(name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Certificate:

@@ -20,6 +20,7 @@ from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra
+from tunesmith.models.model_files import read_settings
 from tunesmith.models.source import ModelSource, file_of, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
@@ -80,12 +81,18 @@ def read(request: Request) -> LanguageTaskData:
 
 def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
     """Tells whether prompts and completions are joined without a template, according to the model's files."""
-    if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None:
+    if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None or has_encoder(source):
         return False
     settings = file_of(source, "tokenizer_config.json")
     if settings is None or file_of(source, "chat_template.jinja") is not None:
         return False
     return "chat_template" not in settings.read_text(encoding="utf-8")
+
+
+def has_encoder(source: ModelSource) -> bool:
+    """Tells whether the model's config.json is that of an encoder-decoder, whose prompts and answers are never joined."""
+    config = file_of(source, "config.json")
+    return config is not None and read_settings(config, source.name).get("is_encoder_decoder") is True
 
 
 def general_texts(recipe: Recipe, base: Path) -> Conversations:

@@ -1,4 +1,4 @@
-"""Evaluates any causal language model on texts, or on prompts and answers, beside other models."""
+"""Evaluates any causal language model or encoder-decoder on texts, or on prompts and answers, beside other models."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tunesmith.evaluation.outputs import (
     metrics_of_outputs,
     verdicts_of_outputs,
 )
-from tunesmith.generation.generator import adapter_source, load_causal
+from tunesmith.generation.generator import adapter_source, load_writer
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.chat.template import adopt_template, choose_template
-from tunesmith.models.language.model import CAUSAL
+from tunesmith.models.language.model import detect_objective
 from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, position_limit, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
@@ -45,6 +45,7 @@ from tunesmith.tasks.language.data import LanguageTaskData, general_texts
 from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
 from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
+from tunesmith.tasks.language.pairs import target_limit
 from tunesmith.tasks.language.scoring import EvalSplit
 from tunesmith.tasks.saved_recipe import run_of_model
 from tunesmith.tasks.seen_rows import with_seen_rows
@@ -54,7 +55,12 @@ from tunesmith.training.trainers.tokens import TrainingTokens
 SPLIT = "test"
 BITS_PER_BYTE = "bits_per_byte"
 """The only loss that can be compared across tokenizers."""
-RUN_KEYS = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "columns"), "evaluate": ("answers",)}
+RUN_KEYS = {
+    "sft": ("loss_on", "long_rows", "labels", "max_target_length"),
+    "pretraining": ("noise_density", "mean_noise_span_length"),
+    "data": ("max_length", "columns"),
+    "evaluate": ("answers",),
+}
 """The keys of a run's recipe that decide how its rows are read and evaluated."""
 
 
@@ -82,7 +88,7 @@ def evaluate_language(
     answers: int | None = None, max_new_tokens: int | None = None, stride: int | None = None, context_lengths: Sequence[int] = (),
     max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
-    """Evaluates a causal language model on other rows: losses, answers or labels, and the loss on general texts.
+    """Evaluates a model that generates texts on other rows: losses, answers or labels, and the loss on general texts.
 
     Args:
         target: a run, with the recipe for reading and evaluating rows; or a folder, a hub id, ``builtin:NAME``.
@@ -163,7 +169,7 @@ def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, An
     return recipe_from_mapping({
         "task": settings.task, "model": {"name": base["model"]["name"] if base else str(target)},
         "data": {"train": table.source, "columns": named_columns, **({} if length is None else {"max_length": length})},
-        **({"sft": base["sft"]} if base and not settings.plain_texts else {}),
+        **({settings.task: base[settings.task]} if base else {}),
         "evaluate": {**({} if settings.plain_texts else {"answers": answers}), **windows, "baselines": []},
     })  # fmt: skip
 
@@ -183,13 +189,16 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
     quiet_libraries()
     source = adapter_source(name, Path()) or find_model(ModelSection(name=name), Path())
     tokenizer = load_tokenizer(source)
-    model = load_causal(source).eval()
+    model = load_writer(source).eval()
     set_padding(model, tokenizer)
+    objective = detect_objective(model.config, f"model.name {source.name}")
     splits = ConversationData(rows.take(list(range(len(rows))), "train"), None, rows)
     data = LanguageTaskData(recipe=recipe, source=source, rows=splits, general=general_texts(recipe, Path()))
-    template = choose_template(tokenizer, None, rows, Path())
+    template = choose_template(tokenizer, None, rows, Path(), single_turns_plain=objective.has_encoder)
     adopt_template(tokenizer, template)
-    reader = Reader(tokenizer, template, CAUSAL, max_input_tokens(position_limit(model), tokenizer, recipe.data.max_length))
+    positions = position_limit(model)
+    max_length = max_input_tokens(positions, tokenizer, recipe.data.max_length)
+    reader = Reader(tokenizer, template, objective, max_length, target_limit(recipe, positions))
     rendered = {name: render_split(data, of_split, reader) for name, of_split in data.all_rows.items()}
     stop_at(model, rendered["train"].end_ids)
     return make_session(
@@ -199,7 +208,7 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
         loaded=LoadedModel(model, tokenizer, source, ()),
         model=model,
         tokens=TrainingTokens((), (), (), (), tokenizer.pad_token_id),
-        fast_path=language_fast_path(recipe, CAUSAL),
+        fast_path=language_fast_path(recipe, objective),
     )
 
 

@@ -26,15 +26,18 @@ from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.adapters.unquantised import is_saved_unquantised, saved_quantisation, to_device_with_room
 from tunesmith.models.chat.prompts import written_answers
 from tunesmith.models.chat.render import Rendered, render, render_record
+from tunesmith.models.chat.targets import PairLimits, render_targets
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
+from tunesmith.models.chat.truncation import LongRows
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import is_head_alone
+from tunesmith.models.language.denoising import target_edges
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.language.save import merged_unquantised
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
+from tunesmith.models.load import DEFAULT_TOKENS, LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS, LOSS_METRICS
 from tunesmith.recipe.metric_roles import named_metrics
@@ -43,6 +46,7 @@ from tunesmith.recipe.task_rules import sequences
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.language.batches import language_fast_path, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
+from tunesmith.tasks.language.pairs import denoised, render_pairs, require_pair_settings, target_limit, training_pairs
 from tunesmith.tasks.language.scoring import EvalSplit, GenerationEval, make_eval_split
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.schedule import plan_schedule
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
 
 ROOM = 1.25
 """Longest generated answer, as a multiple of the longest of the training rows."""
+TARGET_START = 2
+"""Tokens before a generated text in a decoder, at most: its start token and one that begins texts."""
 EVALUATION_EPOCH = -1
 """Epoch number of the masks of evaluation rows; no epoch of training has it."""
 
@@ -82,6 +88,7 @@ class LanguageSession(Session):
     generation: GenerationEval
     examples: Conversations
     max_length: int
+    max_target_length: int | None = None
 
     @property
     def pad_id(self) -> int:
@@ -98,13 +105,19 @@ class Reader:
     """A tokenizer with its template and limit; it turns rows into tokens.
 
     Attributes:
-        max_length: largest number of tokens of a sequence.
+        max_length: largest number of tokens of a sequence, or of an encoder's input.
+        max_target_length: largest number of tokens of a decoder's target; None for no limit.
     """
 
     tokenizer: PreTrainedTokenizerBase
     template: Template
     objective: Objective
     max_length: int
+    max_target_length: int | None = None
+
+    def pair_limits(self, long_rows: LongRows | None) -> PairLimits:
+        """Returns the limits of an encoder-decoder's rows; longer ones are dropped by default."""
+        return PairLimits(self.max_length, self.max_target_length, long_rows or "drop")
 
 
 def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = None) -> LanguageSession:
@@ -114,17 +127,24 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     tokenizer = load_tokenizer(data.source)
     add_tokens(tokenizer, recipe.model.new_tokens)
     objective = objective_for(data)
-    template = choose_template(tokenizer, recipe.sft.chat_template, data.rows.train, data.base)
+    is_plain = objective.has_encoder
+    template = choose_template(tokenizer, recipe.sft.chat_template, data.rows.train, data.base, single_turns_plain=is_plain)
     adopt_template(tokenizer, template)
     seed_everything(seed)
     loaded = load_language_model(data.source, tokenizer, objective, quantisation_of(recipe))
-    max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
-    reader = Reader(tokenizer, template, objective, max_length)
+    positions = position_limit(loaded.model)
+    max_length = max_input_tokens(positions, tokenizer, recipe.data.max_length)
+    reader = Reader(tokenizer, template, objective, max_length, target_limit(recipe, positions))
     data.clock.part("tokenising")
     rendered = {name: render_split(data, rows, reader) for name, rows in data.all_rows.items()}
-    stop_at(loaded.model, rendered["train"].end_ids)
     fast_path = language_fast_path(recipe, objective)
-    tokens = training_tokens(recipe, rendered["train"], loaded, max_length, fast_path)
+    if objective.has_encoder:
+        tokens: TrainingTokens = training_pairs(recipe, rendered["train"], tokenizer)
+        if not rendered["train"].has_targets:
+            rendered["train"] = denoised(recipe, rendered["train"], tokenizer)
+    else:
+        tokens = training_tokens(recipe, rendered["train"], loaded, max_length, fast_path)
+    stop_at(loaded.model, rendered["train"].end_ids)
     model = trainable(data, loaded, tokens, objective)
     return make_session(data, reader, rendered, loaded=loaded, model=model, tokens=tokens, fast_path=fast_path)
 
@@ -144,7 +164,7 @@ def make_session(
     settings = generation_settings(data, rendered["train"], reader)
     check_windows(recipe, reader)
     splits = {
-        name: make_eval_split(rows, rendered[name], reader.tokenizer, reader.template, recipe.sft.labels, section.rows)
+        name: make_eval_split(rows, rendered[name], reader, recipe.sft.labels, section.rows)
         for name, rows in data.all_rows.items()
         if name != "train"
     }
@@ -174,6 +194,7 @@ def make_session(
         generation=settings,
         examples=data.rows.train.take(shown, "train"),
         max_length=reader.max_length,
+        max_target_length=reader.max_target_length,
     )
 
 
@@ -219,12 +240,15 @@ def objective_for(data: LanguageTaskData) -> Objective:
     if objective.needs_masking and joined:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
         raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of similar length.")
+    require_pair_settings(data.recipe, objective, config.model_type)
     return objective
 
 
 def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) -> Rendered:
     """Returns a split as tokens; plain texts are cut into windows. Evaluation rows of a masked model are masked once."""
     sft, is_masked = data.recipe.sft, reader.objective.needs_masking
+    if reader.objective.has_encoder:
+        return render_pairs(data.recipe, rows, reader.tokenizer, reader.template, reader.pair_limits(sft.long_rows))
     if rows.kind != "text":
         return render(reader.tokenizer, rows, reader.template, reader.max_length, sft.loss_on, sft.long_rows)
     long_rows = "split" if rows.split == GENERAL else sft.long_rows
@@ -276,7 +300,12 @@ def label_tokens(data: LanguageTaskData, reader: Reader) -> tuple[tuple[int, ...
         return ()
     first = data.rows.train.take([0] * len(labels), "train")
     turns = tuple((*of_row[:-1], Turn("assistant", label)) for of_row, label in zip(first.turns, labels, strict=True))
-    rendered = render(reader.tokenizer, replace(first, turns=turns), reader.template, None, "completion", "drop")
+    rows = replace(first, turns=turns)
+    if reader.objective.has_encoder:  # the decoder gets what begins a target, see generation.encoder_decoder.decoder_prefix
+        rendered = render_targets(reader.tokenizer, rows, reader.template, PairLimits(None, None, "drop"))
+        n_before = len(target_edges(reader.tokenizer)[0])
+        return tuple(tuple(targets[n_before:].tolist()) for targets in rendered.labels)
+    rendered = render(reader.tokenizer, rows, reader.template, None, "completion", "drop")
     return tuple(tuple(targets[targets != IGNORE_INDEX].tolist()) for targets in rendered.labels)
 
 
@@ -284,7 +313,10 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
     """Returns the settings of generating and comparing answers."""
     section, rows, labels = data.recipe.evaluate.answers, data.rows.train, label_tokens(data, reader)
     longest = max((int((targets != IGNORE_INDEX).sum()) for targets in train.labels), default=1)
-    n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), max(1, reader.max_length // 2))
+    room = max(1, reader.max_length // 2)
+    if reader.objective.has_encoder:
+        room = DEFAULT_TOKENS if reader.max_target_length is None else max(1, reader.max_target_length - TARGET_START)
+    n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), room)
     decoding = Decoding(
         max_new_tokens=n_new,
         num_beams=section.num_beams,
@@ -307,6 +339,7 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
         pattern=section.pattern,
         function=function,
         window=reader.max_length,
+        has_encoder=reader.objective.has_encoder,
         stride=data.recipe.evaluate.stride,
     )
 

@@ -14,7 +14,7 @@ from tunesmith.data.chat.rows import first_prompt, last_answer
 from tunesmith.data.split import spread_positions
 from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.chat.prompts import supervised_runs
+from tunesmith.models.chat.prompts import rendered_runs
 from tunesmith.models.equivalence import equal_tokens
 from tunesmith.models.language.save import save_language_model
 from tunesmith.models.load import load_tokenizer
@@ -55,12 +55,13 @@ def saved_tokens(session: LanguageSession, folder: Path) -> Certificate:
     if template.source != "none":
         template = replace(template, text=str(tokenizer.get_chat_template()))
     few = [rows.take(spread_positions(len(rows), CERTIFIED_TEXTS), rows.split) for rows in session.data.all_rows.values()]
+    limits = (session.objective, session.max_length, session.max_target_length)
+    rendered = (
+        [render_split(session.data, rows, reader) for rows in few]
+        for reader in (Reader(session.tokenizer, session.template, *limits), Reader(tokenizer, template, *limits))
+    )
     expected, saved = (
-        [ids.tolist() for rows in few for ids in render_split(session.data, rows, reader).input_ids]
-        for reader in (
-            Reader(session.tokenizer, session.template, session.objective, session.max_length),
-            Reader(tokenizer, template, session.objective, session.max_length),
-        )
+        [ids.tolist() for rows in splits for part in (rows.input_ids, rows.labels) for ids in part] for splits in rendered
     )
     return equal_tokens(expected, saved)
 
@@ -110,7 +111,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     rows, name = session.train, list(session.data.evaluation_rows)[-1]
     split, ours = session.splits[name], best.outputs[name]
     seen = [
-        {"row_id": rows.row_ids[i], "runs": supervised_runs(session.tokenizer, rows.input_ids[i], rows.labels[i])}
+        {"row_id": rows.row_ids[i], "runs": rendered_runs(session.tokenizer, rows, i)}
         for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
     ]
     systems = {system.name: system.outputs[name] for system in evaluation.systems.systems if name in system.outputs}

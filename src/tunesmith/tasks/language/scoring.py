@@ -23,9 +23,11 @@ from tunesmith.generation.decode import GeneratedText, generate
 from tunesmith.generation.labels import label_probabilities
 from tunesmith.models.chat.prompts import few_shot_ids, prompt_ids, written_answers
 from tunesmith.models.chat.render import Rendered
+from tunesmith.models.chat.targets import closed
 from tunesmith.models.chat.template import Template
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.perplexity import document_losses
+from tunesmith.models.language.seq2seq import pair_losses
 from tunesmith.models.language.token_losses import token_losses
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ class GenerationEval:
         metrics: metrics of the answers, the leading one first.
         window: largest number of tokens of a sequence, prompt and answer together.
         stride: tokens by which the window slides over texts; None if texts are cut into windows.
+        has_encoder: the window is that of the prompt alone, which an encoder reads.
     """
 
     decoding: Decoding
@@ -147,24 +150,48 @@ class GenerationEval:
     function: UserFunction | None = None
     window: int = 0
     stride: int | None = None
+    has_encoder: bool = False
+
+    def room(self, n_prompt: int) -> int:
+        """Returns the largest number of tokens of an answer after a prompt of so many tokens."""
+        requested = self.decoding.max_new_tokens
+        return requested if self.has_encoder else max(1, min(requested, self.window - n_prompt))
+
+    @property
+    def longest_prompt(self) -> int:
+        """Returns the largest number of tokens of a prompt that leaves room for an answer."""
+        return self.window if self.has_encoder else self.window - self.decoding.max_new_tokens
+
+
+class TokenReader(Protocol):
+    """The part of a ``tasks.language.model.Reader`` that prompts need."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase: ...
+
+    @property
+    def template(self) -> Template: ...
+
+    @property
+    def objective(self) -> Objective: ...
 
 
 def make_eval_split(
-    rows: Conversations,
-    rendered: Rendered,
-    tokenizer: PreTrainedTokenizerBase,
-    template: Template,
-    labels: Sequence[str],
-    n_answers: int,
+    rows: Conversations, rendered: Rendered, reader: TokenReader, labels: Sequence[str], n_answers: int
 ) -> EvalSplit:
     """Returns a split with prompts and references. With labels every row is sampled, else rows spread over the split."""
+    tokenizer, template = reader.tokenizer, reader.template
     positions = tuple(dict.fromkeys(rendered.positions))
     answered = [i for i in positions if rows.turns[i][-1].role == "assistant"]
     count = len(answered) if labels else min(n_answers, len(answered))
     sample = tuple(answered[i] for i in spread_positions(len(answered), count))
     references = tuple(text.strip() for text in written_answers(tokenizer, template, [rows.turns[i] for i in sample]))
-    supervised = [targets[1:][targets[1:] != IGNORE_INDEX].tolist() for targets in rendered.labels]
+    predicted = rendered.labels if rendered.has_targets else [targets[1:] for targets in rendered.labels]
+    supervised = [targets[targets != IGNORE_INDEX].tolist() for targets in predicted]
     sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
+    # An encoder's inputs are the prompts, truncated as in training.
+    entries = zip(rendered.positions, rendered.input_ids, strict=True)
+    inputs = {i: ids.tolist() for i, ids in entries} if rendered.has_targets else {}
     return EvalSplit(
         rows.split,
         rendered,
@@ -172,7 +199,7 @@ def make_eval_split(
         sum_over_rows(rendered, positions, sizes).astype(np.int64),
         rows,
         sample,
-        prompts=tuple(prompt_ids(tokenizer, template, rows.turns[i]) for i in sample),
+        prompts=tuple(inputs[i] if inputs else prompt_ids(tokenizer, template, rows.turns[i]) for i in sample),
         references=references,
         truth=np.array([labels.index(reference) for reference in references]) if labels else None,
     )
@@ -202,14 +229,12 @@ def row_losses(session: TokenSession, model: torch.nn.Module, split: EvalSplit, 
         slid = document_losses(model, split.documents, window, min(settings.stride, window), session.fast_path.precision)
         counts = np.array([len(losses) for losses in slid], dtype=np.int64)
         return TokenLosses(np.array([losses.sum() for losses in slid]), counts)
-    entries = token_losses(
-        model,
-        split.rows.input_ids,
-        split.rows.labels,
-        session.pad_id,
-        session.fast_path.precision,
-        masked=session.objective.needs_masking,
-    )
+    rows, pad_id, precision = split.rows, session.pad_id, session.fast_path.precision
+    if session.objective.has_encoder:
+        entries = pair_losses(model, rows.input_ids, rows.labels, pad_id, precision)
+    else:
+        is_masked = session.objective.needs_masking
+        entries = token_losses(model, rows.input_ids, rows.labels, pad_id, precision, masked=is_masked)
     sums, counts = (sum_over_rows(split.rows, split.positions, values) for values in (entries.sums, entries.counts))
     return TokenLosses(sums, counts.astype(np.int64))
 
@@ -249,8 +274,7 @@ def generate_answers(
     session: TokenSession, model: torch.nn.Module, prompts: Prompts, settings: GenerationEval
 ) -> list[GeneratedText]:
     """Generates after each prompt; after a long one only as many tokens as fit into the window."""
-    requested = settings.decoding.max_new_tokens
-    limits = [max(1, min(requested, settings.window - len(ids))) for ids in prompts]
+    limits = [settings.room(len(ids)) for ids in prompts]
     answers: dict[int, GeneratedText] = {}
     for limit in sorted(set(limits), reverse=True):
         chosen = [i for i, of_prompt in enumerate(limits) if of_prompt == limit]
@@ -268,13 +292,14 @@ def few_shot_outputs(
     Args:
         examples: training rows, each with its answer.
     """
-    limit = settings.window - settings.decoding.max_new_tokens
     prompts, counts = [], []
-    for position in split.sample:
+    for position, prompt in zip(split.sample, split.prompts, strict=True):
         turns = split.conversations.turns[position]
         for count in range(len(examples), -1, -1):
             ids = few_shot_ids(session.tokenizer, session.template, examples.turns[:count], turns)
-            if len(ids) <= limit or count == 0:
+            if settings.has_encoder:
+                ids = closed(session.tokenizer, ids) if count else list(prompt)
+            if len(ids) <= settings.longest_prompt or count == 0:
                 break
         prompts.append(ids)
         counts.append(count)

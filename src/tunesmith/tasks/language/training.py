@@ -13,6 +13,8 @@ from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.models.inference import autocast
+from tunesmith.models.language.masking import FIXED_EPOCH
+from tunesmith.models.language.seq2seq import pair_loss, pair_losses
 from tunesmith.models.language.token_losses import move_to, token_losses
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.recipe.metric_names import LOSS_METRICS
@@ -23,6 +25,7 @@ from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.guarded import TrainerKeywords
 from tunesmith.training.schedule import Schedule
+from tunesmith.training.trainers.pairs import PairTrainer, TrainingPairs
 from tunesmith.training.trainers.tokens import CausalTrainer, MaskedTrainer, TrainingTokens, batch_of
 
 SAMPLE_ROWS = 8
@@ -31,9 +34,9 @@ WATCHED_ROWS = 16
 
 
 def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
-    """Returns the trainer of the session's model on the training rows: TRL's for causal models, transformers' for masked ones."""
+    """Returns the trainer of the session's model on the training rows: TRL's for causal models, transformers' for others."""
 
-    def make(arguments: TrainingArguments, _schedule: Schedule) -> CausalTrainer | MaskedTrainer:
+    def make(arguments: TrainingArguments, _schedule: Schedule) -> CausalTrainer | MaskedTrainer | PairTrainer:
         usual: TrainerKeywords = {
             "model": session.model,
             "args": arguments,
@@ -41,6 +44,9 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
             "expected_loss": session.expected_loss,
             "processing_class": session.tokenizer,
         }
+        if isinstance(session.tokens, TrainingPairs):
+            smoothing = session.data.recipe.train.label_smoothing_factor
+            return PairTrainer(**usual, tokens=session.tokens, smoothing=smoothing)
         if session.objective.shifts_labels:
             return CausalTrainer(**usual, tokens=session.tokens, fast_path=session.fast_path, head_alone=session.head_alone)
         return MaskedTrainer(
@@ -57,7 +63,7 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
 
 def arguments_of(session: LanguageSession) -> tuple[type[TrainingArguments], Mapping[str, object]]:
     """Returns upstream's class of arguments, and arguments that only this class has."""
-    if session.objective.needs_masking:
+    if not session.objective.shifts_labels:
         return TrainingArguments, {}
     from trl import SFTConfig
 
@@ -71,8 +77,10 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
 
     def compute_loss(items: list[int]) -> torch.Tensor:
         device = next(model.parameters()).device
-        batch = move_to(device, batch_of(session.tokens, items))
         with autocast(session.fast_path.precision, device.type):
+            if isinstance(session.tokens, TrainingPairs):
+                return pair_loss(model, move_to(device, session.tokens.batch(model, items)))
+            batch = move_to(device, batch_of(session.tokens, items))
             if session.objective.shifts_labels:
                 return supervised_loss(model, batch, head_alone=session.head_alone)
             loss: torch.Tensor = model(**batch).loss
@@ -111,6 +119,10 @@ def sample_rows(session: LanguageSession) -> list[list[int]]:
 
 def sample_outputs(session: LanguageSession, max_rows: int) -> Array:
     """Computes the summed loss of a few training sequences (n), all their tokens counted, in fp32."""
+    if isinstance(session.tokens, TrainingPairs):
+        positions = sample_positions(session.tokens)
+        pairs = session.tokens.pairs(positions, [FIXED_EPOCH] * len(positions))
+        return pair_losses(session.model, *pairs, session.pad_id, max_rows=max_rows).sums
     ids = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
     is_masked = session.objective.needs_masking
     return token_losses(session.model, ids, ids, session.pad_id, "fp32", masked=is_masked, max_rows=max_rows).sums
