@@ -16,7 +16,7 @@ from tunesmith.recipe.tree import all_keys, section_at
 from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 _CLOSE = 0.72
-_MANY_KEYS = 15
+_MANY_KEYS = 18
 _NUMBER = re.compile(r"[-+]?[\d.]+")
 
 _GROUPS: dict[str, str] = {

@@ -194,7 +194,7 @@ def reward_functions(recipe: Recipe, base: Path) -> Iterator[Fault]:
         message = "no reward function is named"
         yield Fault(("rewards", "reward_funcs"), message, "For example: rewards: {reward_funcs: [rewards.py:my_reward]}.")
     elif section.reward_weights is not None and len(section.reward_weights) != len(section.reward_funcs):
-        message = f"{len(section.reward_weights)} weights are given for {len(section.reward_funcs)} functions"
+        message = f"there are {len(section.reward_weights)} for {len(section.reward_funcs)} in reward_funcs"
         yield Fault(("rewards", "reward_weights"), message, "Give one for each, in their order.")
     if section.stop_at_turn and section.gold is None:
         yield Fault(("rewards", "stop_at_turn"), "there is no gold reward whose turn could be seen", "Name rewards.gold.")
@@ -208,11 +208,11 @@ def minibatches(recipe: Recipe, base: Path) -> Iterator[Fault]:
     own, train = recipe.ppo, recipe.train
     parts = own.num_mini_batches * train.gradient_accumulation_steps
     if own.rollout_batch_size % parts:
-        message = f"{own.rollout_batch_size} answers are not divided by num_mini_batches * gradient_accumulation_steps = {parts}"
+        message = f"{own.rollout_batch_size} is not divided by num_mini_batches * gradient_accumulation_steps = {parts}"
         yield Fault(("ppo", "rollout_batch_size"), message, "Give a multiple of it.")
     elif train.per_device_train_batch_size not in (None, own.rollout_batch_size // parts):
-        message = f"the batch has {own.rollout_batch_size // parts} rows: rollout_batch_size / (num_mini_batches * "
-        message += f"gradient_accumulation_steps), and {train.per_device_train_batch_size} are requested"
+        message = f"{train.per_device_train_batch_size} is not rollout_batch_size / (num_mini_batches * "
+        message += f"gradient_accumulation_steps) = {own.rollout_batch_size // parts}"
         yield Fault(("train", "per_device_train_batch_size"), message, "Leave it out, or raise gradient_accumulation_steps.")
     if own.use_score_norm and not own.use_score_scaling:
         yield Fault(("ppo", "use_score_norm"), "has no effect without use_score_scaling", "Write use_score_scaling: true.")

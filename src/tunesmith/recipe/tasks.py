@@ -239,7 +239,7 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
-    ("quantisation",): tuple(row.name for row in _ROWS if row.name != "reward"),
+    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("reward", "ppo")),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),

@@ -108,11 +108,11 @@ def test_a_reward_that_fails_later_ends_the_training(tmp_path, model, capsys) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ppo": {"rollout_batch_size": 9, "num_mini_batches": 2}}, "9 answers are not divided"),
+        ({"ppo": {"rollout_batch_size": 9, "num_mini_batches": 2}}, "9 is not divided"),
         ({"ppo": {"response_length": 60}}, "no prompt of train leaves room for an answer"),
         ({"ppo": {"use_score_norm": True}}, "has no effect without use_score_scaling"),
         ({"train": {"dropout": 0.1}}, "trained without dropout"),
-        ({"rewards": {"reward_weights": [1.0, 2.0]}}, "2 weights are given for 1 functions"),
+        ({"rewards": {"reward_weights": [1.0, 2.0]}}, "there are 2 for 1 in reward_funcs"),
         ({"rewards": {"stop_at_turn": True}}, "there is no gold reward"),
         ({"evaluate": {"metric": "gold_reward"}}, "there is no gold reward"),
         ({"quantisation": "nf4", "adapter": {"method": "lora"}}, "unquantised weights"),
