@@ -247,6 +247,7 @@ def test_the_predictions_and_the_report_have_the_rewards(hacked) -> None:
     rows = pq.read_table(hacked.folder / "predictions.parquet").to_pydict()
     assert {"text", "prediction", "reward", "gold_reward", "kl", "answer_tokens"} <= rows.keys()
     (mean,) = [m.value for m in hacked.result.metrics if m.name == "gold_reward"]
+    assert [verdict.metric for verdict in hacked.result.verdicts] == ["reward", "gold_reward"]
     assert sum(rows["gold_reward"]) / len(rows["gold_reward"]) == pytest.approx(mean)
     page = (hacked.folder / "report.html").read_text()
     assert 'id="rewards"' in page
