@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import sys
@@ -41,12 +42,12 @@ def main() -> None:
 
 
 def write_prompts(shared: Path, folder: Path) -> None:
-    """Writes 512 prompts for training and 128 each for validation and test, all different."""
+    """Writes 512 prompts for training, 256 for validation and 128 for the test, all different."""
     paragraphs = re.split(r"\n\s*\n", (shared / STORIES).read_text(encoding="utf-8"))
     starts = [" ".join(words[:8]) for paragraph in paragraphs if len(words := paragraph.split()) > 12]
     prompts = list(dict.fromkeys(starts))
     random.Random(0).shuffle(prompts)
-    for name, chosen in (("train", prompts[:512]), ("validation", prompts[512:640]), ("test", prompts[640:768])):
+    for name, chosen in (("train", prompts[:512]), ("validation", prompts[512:768]), ("test", prompts[768:896])):
         lines = (json.dumps({"prompt": prompt}) + "\n" for prompt in chosen)
         (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
@@ -58,14 +59,21 @@ def recipe(shared: Path, folder: Path, model: str, **sections: Any) -> dict[str,
     return {**base, **sections, "ppo": {**base["ppo"], **sections.get("ppo", {})}}
 
 
-def trained(mapping: dict[str, Any], folder: Path, seed: int) -> tuple[float, dict[str, Any], list[dict[str, Any]]]:
-    """Runs ``tunesmith train`` in a process of its own; returns its seconds, its result, and its evaluations."""
+Seconds = dict[str, float]
+
+
+def trained(mapping: dict[str, Any], folder: Path, seed: int) -> tuple[Seconds, dict[str, Any], list[dict[str, Any]]]:
+    """Runs ``tunesmith train`` in a process of its own; returns its wall and CPU seconds, its result, and its evaluations."""
     path, run = folder / f"recipe-{seed}.yaml", folder / f"run-{seed}"
     path.write_text(json.dumps({**mapping, "train": {**mapping["train"], "seed": seed}, "output": str(run)}), encoding="utf-8")
+    before = os.times()
     seconds, _ = seconds_of([sys.executable, "-m", "tunesmith.cli.main", "train", str(path)])
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    return seconds, result, [event for event in events if event["event"] == "evaluate"]
+    times = {"seconds": round(seconds, 1), "cpu_seconds": round(spent, 1)}
+    return times, result, [event for event in events if event["event"] == "evaluate"]
 
 
 def metric_of(metrics: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -90,11 +98,11 @@ def reward(shared: Path, folder: Path, n_seeds: int) -> dict[str, Any]:
         verdict = next(v for v in result["verdicts"] if v["split"] == "test")
         curve = result["training"]["best_of_n"]
         runs.append({
-            "seed": seed, "seconds": round(seconds, 1), "before": before, "after": after, "kl": kl,
+            "seed": seed, **seconds, "before": before, "after": after, "kl": kl,
             "times": after["value"] / before["value"], "verdict": {k: verdict[k] for k in ("word", "difference", "low", "high")},
             "best_of_n": curve, "alarms": [alarm["name"] for alarm in result["alarms"]],
         })  # fmt: skip
-    values = {name: spread([run[name] for run in runs]) for name in ("times", "seconds")}
+    values = {name: spread([run[name] for run in runs]) for name in ("times", "seconds", "cpu_seconds")}
     return {**values, "kl": spread([run["kl"]["value"] for run in runs]), "runs": runs}
 
 
@@ -116,7 +124,7 @@ def over_optimisation(shared: Path, folder: Path, n_seeds: int) -> dict[str, Any
         points = [{"step": e["step"], **{k: e["metrics"][k] for k in SHOWN}} for e in events]
         start = result["baselines"][0]["metrics"]
         before = next(m["value"] for m in start if (m["name"], m["split"]) == ("gold_reward", "validation"))
-        runs.append({"seed": seed, "seconds": round(seconds, 1), **turned(points, before, result), "points": points})
+        runs.append({"seed": seed, **seconds, **turned(points, before, result), "points": points})
     return {"proxy_accuracy_on_clean_pairs": accuracy, "runs": runs}
 
 
