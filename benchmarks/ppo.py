@@ -229,7 +229,7 @@ def profiled(shared: Path, folder: Path, seed: int) -> dict[str, Any]:
         finally:
             open_loop[0] = False
 
-    originals = [(rollouts, "sample_answers"), (rollouts, "causal_tokens"), (ActorCritic, "forward"), (Accelerator, "backward")]
+    originals = [(rollouts, "sample_answers"), (rollouts, "answer_tokens"), (ActorCritic, "forward"), (Accelerator, "backward")]
     kept = [(owner, name, getattr(owner, name)) for owner, name in originals]
     for owner, name, call in kept:
         setattr(owner, name, timed(name, call))
@@ -251,7 +251,7 @@ def profiled(shared: Path, folder: Path, seed: int) -> dict[str, Any]:
         PpoTrainer.training_step = step  # type: ignore[method-assign]
     loop["loop"] = 20 * 32 / result.training["rows_per_second"]
     passes = sum(seconds.values())
-    named = {"generation": "sample_answers", "reference": "causal_tokens", "policy_and_value": "forward", "backward": "backward"}
+    named = {"generation": "sample_answers", "reference": "answer_tokens", "policy_and_value": "forward", "backward": "backward"}
     return {
         "seed": seed, **{name: round(seconds[key], 3) for name, key in named.items()},
         "passes": round(passes, 3), "loop": round(loop["loop"], 3), "times_of_passes": round(loop["loop"] / passes, 3),

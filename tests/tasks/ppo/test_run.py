@@ -173,14 +173,15 @@ def test_accumulated_gradients_are_those_of_the_whole_minibatch(tmp_path, model)
 
 
 def test_a_run_with_accumulation_takes_the_same_steps(tmp_path, model) -> None:
-    weights = []
+    runs = []
     for parts in (1, 4):
         folder = tmp_path / str(parts)
         folder.mkdir()
         changes = {"train": {"max_steps": 4, "n_evaluations": 1, "gradient_accumulation_steps": parts, "fast": False}}
-        weights.append(fit_in(folder, *load_session(mapping(folder, model, **changes), {}, folder)).weights)
-    for name, ours in weights[0].items():
-        torch.testing.assert_close(weights[1][name], ours, rtol=1e-3, atol=1e-4)
+        runs.append(fit_in(folder, *load_session(mapping(folder, model, **changes), {}, folder)))
+    assert runs[1].losses == pytest.approx(runs[0].losses, rel=1e-3, abs=1e-5)
+    for name, ours in runs[0].weights.items():
+        torch.testing.assert_close(runs[1].weights[name], ours, rtol=1e-3, atol=1e-4)
 
 
 OPTIONS: Mapping[str, dict[str, Any]] = {

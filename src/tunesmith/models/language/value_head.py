@@ -84,6 +84,16 @@ def causal_tokens(model: PreTrainedModel, batch: AnswerBatch) -> AnswerTokens:
     return AnswerTokens(logits.float(), states, batch.mask, logits.new_empty(0))
 
 
+def answer_tokens(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad_id: int
+) -> AnswerTokens:
+    """Computes the logits and hidden states of the answers' tokens, given their prompts.
+
+    With ``generation.sampling.sample_answers`` and the critic of ``ActorCritic`` it is all that the training knows of the model.
+    """
+    return causal_tokens(model, AnswerBatch.of(prompts, answers, pad_id, next(model.parameters()).device))
+
+
 class ActorCritic(nn.Module):
     """A causal language model with a value head; ``critic`` is the head's own copy of the body, None on the actor's.
 

@@ -18,7 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.sampling import Sampling, sample_answers
 from tunesmith.models.inference import evaluation_mode
-from tunesmith.models.language.value_head import ActorCritic, AnswerBatch, AnswerTokens, causal_tokens
+from tunesmith.models.language.value_head import ActorCritic, AnswerTokens, answer_tokens
 from tunesmith.recipe.reinforcement_sections import PpoSection
 from tunesmith.training.ppo.advantages import explained_variance, generalised_advantages, whiten
 from tunesmith.training.ppo.kl import KlController, exact_kl, k1, k3
@@ -156,8 +156,8 @@ def score_answers(
         with evaluation_mode(actor, precision):
             tokens = actor(prompts[part], answers[part])
             every, logprobs = token_logprobs(tokens, answers[part], temperature)
-        with reference() as model, evaluation_mode(model, precision) as device:
-            others = causal_tokens(model, AnswerBatch.of(prompts[part], answers[part], actor.pad_id, device))
+        with reference() as model, evaluation_mode(model, precision):
+            others = answer_tokens(model, prompts[part], answers[part], actor.pad_id)
             of_reference, their_logprobs = token_logprobs(others, answers[part], temperature)
             divergences = exact_kl(every, of_reference)
             values = (logprobs, their_logprobs, tokens.values, divergences)
