@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.decode import cut_at_end, model_end_ids
 from tunesmith.generation.labels import left_padded
 from tunesmith.models.inference import batches_by_length, evaluation_mode
@@ -42,6 +43,12 @@ class Sampling:
         return np.random.default_rng([*self.seed, row]).random(self.length)
 
 
+def pick(scores: torch.Tensor, numbers: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Returns the token that each number in [0, 1) (B, 1) selects from scores (B, V) at a temperature: (B, 1)."""
+    cumulative = torch.softmax(scores.double() / temperature, dim=-1).cumsum(dim=-1)
+    return torch.searchsorted(cumulative, numbers * cumulative[:, -1:], right=True).clamp_max(scores.shape[1] - 1)
+
+
 class PickByNumber(LogitsProcessor):  # type: ignore[misc]
     """Leaves, of each row's scores (B, V), the token that its number of this step selects.
 
@@ -53,10 +60,8 @@ class PickByNumber(LogitsProcessor):  # type: ignore[misc]
         self.numbers, self.temperature, self.step = numbers, temperature, 0
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        cumulative = torch.softmax(scores.double() / self.temperature, dim=-1).cumsum(dim=-1)
-        drawn = self.numbers[:, self.step : self.step + 1] * cumulative[:, -1:]
+        picked = pick(scores, self.numbers[:, self.step : self.step + 1], self.temperature)
         self.step += 1
-        picked = torch.searchsorted(cumulative, drawn, right=True).clamp_max(scores.shape[1] - 1)
         return torch.full_like(scores, -torch.inf).scatter(1, picked, 0.0)
 
 
@@ -87,12 +92,9 @@ def sample_answers(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 logits_processor=LogitsProcessorList([PickByNumber(drawn, sampling.temperature)]),
-                do_sample=False,
-                num_beams=1,
-                use_cache=True,
-                max_new_tokens=sampling.length,
                 pad_token_id=pad,
                 eos_token_id=ends or None,
+                **Decoding(max_new_tokens=sampling.length, num_beams=1).arguments(None),
             )
             for i, tokens in zip(batch, sequences[:, ids.shape[1] :].tolist(), strict=True):
                 answers[i] = cut_at_end(tokens, ends, pad)

@@ -16,6 +16,7 @@ from tests.language_models import questions, write_model
 from tunesmith.cli.main import main
 from tunesmith.recipe.load import load_recipe
 from tunesmith.tasks.ppo.model import environment, reference_model
+from tunesmith.tasks.ppo.preflight import sampled_as_scored
 from tunesmith.tasks.ppo.training import trial_rollout
 from tunesmith.training.ppo.kl import KlController
 from tunesmith.training.ppo.objective import Coefficients
@@ -125,6 +126,22 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, model, capsys
 def test_a_masked_model_is_refused(tmp_path, capsys) -> None:
     masked = write_model(tmp_path / "masked", "bert")
     assert "it generates no answers" in error(capsys, written(tmp_path, masked), "check")
+
+
+def test_a_model_whose_own_settings_would_change_the_samples_is_sampled_without_them(tmp_path, model) -> None:
+    """The files of chat models often have a penalty for repetition or a smallest length, which scoring does not know."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    policy = AutoModelForCausalLM.from_pretrained(model)
+    policy.generation_config.update(repetition_penalty=5.0, no_repeat_ngram_size=1, min_new_tokens=6)
+    policy.save_pretrained(tmp_path / "own")
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "own")
+    _, session = load_session(mapping(tmp_path, tmp_path / "own"), {}, tmp_path)
+    rollout, _ = trial_rollout(session, list(range(16)))
+    proof = sampled_as_scored(session, rollout)
+    assert proof.passed, proof
+    session.model.policy.lm_head.weight.data[5:20] += 1.0  # another model scores than has sampled
+    assert not sampled_as_scored(session, rollout).passed
 
 
 def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_rewards(tmp_path, model) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from tunesmith.data.cells import plural
+from tunesmith.generation.sampling import pick
 from tunesmith.models.inference import evaluation_mode
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import proven
 from tunesmith.report.numbers import number, percent
 from tunesmith.results import Certificate
 from tunesmith.tasks.ppo.model import PpoSession, decoded_answers
-from tunesmith.tasks.ppo.training import trial_loss, trial_rollout
+from tunesmith.tasks.ppo.training import trial_loss, trial_rollout, trial_sampling
 from tunesmith.training.ppo.rollouts import Rollout
 
 TRIED_PROMPTS = 16
 MOST_CUT = 0.9
 """Share of answers without an end above which nothing tells finished answers from cut ones."""
-RATIO_LIMIT, KL_LIMIT = 1e-6, 1e-4
+RATIO_LIMIT, KL_LIMIT, MOST_DIFFERING = 1e-6, 1e-4, 0.01
 SHOWN_CHARACTERS = 160
 
 
@@ -35,6 +37,8 @@ def model_checks(session: PpoSession) -> Iterator[CheckLine]:
     yield ends_line(session, figures)
     yield sample_line(session, rollout)
     yield proven(same_reference(figures, len(rows)), "The policy would be kept near another model than the one it starts from.")
+    remedy = "The policy would be trained on answers that are not its own: a setting of its generation changes them."
+    yield proven(sampled_as_scored(session, rollout), remedy)
     remedy = "The update would begin away from the policy that sampled the answers."
     yield proven(first_ratio(session, rollout), remedy)
 
@@ -74,6 +78,23 @@ def same_reference(figures: dict[str, float], n: int) -> Certificate:
     divergence = abs(figures["kl"])
     note = f"exact KL of {plural(n, 'answer')} in nats"
     return Certificate("the reference is the untrained policy", divergence <= KL_LIMIT, divergence, KL_LIMIT, note)
+
+
+def sampled_as_scored(session: PpoSession, rollout: Rollout) -> Certificate:
+    """Certifies that the sampled tokens are those that their random numbers select from the scored probabilities.
+
+    A token may differ where a number falls between two tokens and the cached pass is rounded otherwise.
+    """
+    prompts = [session.splits["train"].prompts[row] for row in rollout.rows]
+    numbers = trial_sampling(session).numbers
+    drawn = np.concatenate([numbers(row)[: len(answer)] for row, answer in enumerate(rollout.answers)])
+    with evaluation_mode(session.model, session.fast_path.precision) as device:
+        logits = session.model(prompts, rollout.answers).logits
+        picked = pick(logits, torch.from_numpy(drawn)[:, None].to(device), session.section.temperature)[:, 0].tolist()
+    tokens = [token for answer in rollout.answers for token in answer]
+    differing = sum(a != b for a, b in zip(picked, tokens, strict=True)) / len(tokens)
+    note = f"share of {plural(len(tokens), 'sampled token')} that scoring would not sample"
+    return Certificate("answers are sampled as they are scored", differing <= MOST_DIFFERING, differing, MOST_DIFFERING, note)
 
 
 def first_ratio(session: PpoSession, rollout: Rollout) -> Certificate:

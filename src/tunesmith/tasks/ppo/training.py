@@ -11,6 +11,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import Outputs, metric_values
+from tunesmith.generation.sampling import Sampling
 from tunesmith.models.inference import autocast
 from tunesmith.models.language.token_losses import token_losses
 from tunesmith.models.language.value_head import ActorCritic
@@ -90,6 +91,11 @@ def trial_rollout(session: PpoSession, rows: list[int]) -> tuple[Rollout, dict[s
     trial = replace(acting, section=section, prompts=prompts, score=score)
     rollout, _, figures = collect(session.model, trial, 0, KlController(section.kl_coef), ScoreScale())
     return replace(rollout, rows=tuple(rows[place] for place in rollout.rows)), figures
+
+
+def trial_sampling(session: PpoSession) -> Sampling:
+    """Returns how the answers of ``trial_rollout`` are sampled."""
+    return environment(session, session.seed).sampling(0)
 
 
 def trial_loss(session: PpoSession, rollout: Rollout) -> PpoLoss:

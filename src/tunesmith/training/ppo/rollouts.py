@@ -53,6 +53,10 @@ class Environment:
     seed: int
     precision: str = "fp32"
 
+    def sampling(self, iteration: int) -> Sampling:
+        """Returns how the answers of an iteration are sampled."""
+        return Sampling(self.section.response_length, self.section.temperature, (TRAINING_NUMBERS, self.seed, iteration))
+
     def drawn_prompts(self, iteration: int) -> list[int]:
         """Returns the positions of an iteration's prompts: all prompts in a random order, pass after pass."""
         size, n = self.section.rollout_batch_size, len(self.prompts)
@@ -198,16 +202,15 @@ def collect(
     """
     section, rows = environment.section, environment.drawn_prompts(iteration)
     prompts = [environment.prompts[row] for row in rows]
-    seed = (TRAINING_NUMBERS, environment.seed, iteration)
-    sampling = Sampling(section.response_length, section.temperature, seed)
-    answers = sample_answers(actor.policy, environment.tokenizer, prompts, sampling, precision=environment.precision)
+    sampling, precision = environment.sampling(iteration), environment.precision
+    answers = sample_answers(actor.policy, environment.tokenizer, prompts, sampling, precision=precision)
     raw = environment.score(rows, answers)
     finished = ended(answers, model_end_ids(actor.policy, environment.tokenizer))
     penalised = raw - (section.missing_eos_penalty or 0.0) * (1.0 - finished)
     scale = scale.updated(penalised)
     scored = score_answers(
         actor, environment.reference, prompts, answers,
-        temperature=section.temperature, batch_rows=environment.batch_rows, precision=environment.precision,
+        temperature=section.temperature, batch_rows=environment.batch_rows, precision=precision,
     )  # fmt: skip
     rewards = token_rewards(scored, scale.scaled(penalised, section), section, controller.coefficient)
     advantages, targets = generalised_advantages(rewards, scored.values, scored.mask, gamma=section.gamma, lam=section.lam)
