@@ -115,7 +115,7 @@ def over_optimisation(shared: Path, folder: Path, n_seeds: int) -> dict[str, Any
         "stories260K",
         rewards={"reward_funcs": [f"{folder / 'ppo_rewards.py'}:proxy"], "gold": f"{HERE / 'ppo_rewards.py'}:gold"},
         ppo={"kl_coef": 0.0, "best_of_n": 16, "cliprange_value": 10.0},
-        train={"max_steps": 128, "n_evaluations": 32, "learning_rate": 1e-4, "lr_scheduler_type": "constant"},
+        train={"max_steps": 100, "n_evaluations": 50, "learning_rate": 1e-4, "lr_scheduler_type": "constant"},
         evaluate={"checkpoint_metric": "gold_reward"},
     )
     runs = []
