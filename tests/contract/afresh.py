@@ -59,6 +59,7 @@ def check_measured(found: Mapping[str, Any], case: Case, run: Run) -> None:
     assert "error" not in found, found
     split = "retrieval" if case.task == "reranker" else "test"
     measured = {metric.name: metric.value for metric in run.result.metrics if metric.split == split}
+    measured.pop("kl", None)  # the model is its own reference where it is loaded as a base model
     assert measured
     assert {name: found["test"][name] for name in measured} == pytest.approx(measured, abs=2e-3, nan_ok=True)
     if case.task == "embedding":  # ranks hide small differences of vectors

@@ -158,6 +158,36 @@ def general(folder: Path) -> Mapping[str, Any]:
     return {"evaluate": {"general": write_rows(folder / "general", TEXTS[:12])}}
 
 
+REWARDS = '''
+def first_half(completions, completion_ids, **_):
+    """The share of tokens with small numbers, and a little for the length."""
+    return [sum(token < 30 for token in ids) / 6 for ids in completion_ids]
+
+def red(completions, **_):
+    return [text.split().count("red") / 2 for text in completions]
+
+def without_red(completions, **_):
+    return [1.0 - max(0, text.split().count("red") - 1) for text in completions]
+
+def short(completions, completion_ids, **_):
+    return [-1.0 * len(text.split()) for text in completions]
+
+def constant(completions, **_):
+    return [1.0] * len(completions)
+'''
+
+
+def rewards(folder: Path) -> Mapping[str, Any]:
+    """Writes reward functions."""
+    (folder / "rewards.py").write_text(REWARDS, encoding="utf-8")
+    return {"rewards": {"reward_funcs": [f"{folder / 'rewards.py'}:first_half"]}}
+
+
+# Three passes, so that a run that is stopped after four steps is stopped inside an iteration.
+POLICY = {
+    "ppo": {"rollout_batch_size": 16, "num_ppo_epochs": 3, "response_length": 6, "kl_coef": 0.01, "best_of_n": 2},
+    "train": {"learning_rate": 2e-2},
+}
 RERANKED = {"embedding": {"head": "cross-encoder", "top_k": 8}, "train": {"max_steps": 32}}
 WRITTEN = {"evaluate": {"answers": {"rows": 6, "shots": 0, "max_new_tokens": 3}}}
 
@@ -261,6 +291,18 @@ CASES = (
         empty="text",
         columns={"text": "text"},
         write=general,
+    ),
+    Case(
+        "ppo",
+        "ppo",
+        "ppo",
+        "llama",
+        rows=[{"prompt": row["prompt"]} for row in ANSWERS[:N_ROWS]],
+        other=[{"prompt": row["prompt"]} for row in ANSWERS[N_ROWS:]],
+        empty="prompt",
+        columns={"prompt": "prompt"},
+        sections=POLICY,
+        write=rewards,
     ),
     Case(
         "toy",

@@ -38,23 +38,29 @@ PRETRAINING = frozenset({CAUSAL, MASKED})
 # Alarm -> the cases it is promised for. The others have no loss of known size (embedding); no classes (regression, embedding,
 # pretraining, and sft whose answers are not from a list); a loss as metric, which has no ceiling (sft, pretraining); no
 # commonest answer (embedding, sft, pretraining); or texts that are divided into windows, so that nothing is lost (pretraining).
+# A policy (ppo) makes its own training rows, so that its loss does not fall.
 PROMISED: Mapping[str, frozenset[str]] = {
     "not finite": EVERY | SEQ2SEQ,
-    "first loss abnormal": EVERY - {"embedding"},
+    "first loss abnormal": EVERY - {"embedding", "ppo"},
     "one class": frozenset({"classification", "reranker", "sft", "toy"}),
     "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
     "not above chance": frozenset({"classification", "reranker"}),
     "at the ceiling": frozenset({"classification", "regression", "embedding", "reranker", "toy"}),
-    "loss not lower": EVERY,
-    "validation far from training": EVERY,
+    "loss not lower": EVERY - {"ppo"},
+    "validation far from training": EVERY - {"ppo"},
     "learning rate not reached": EVERY | SEQ2SEQ,
     "most rows truncated": (EVERY - PRETRAINING) | {"seq2seq sft"},
     "forgets general text": frozenset({"sft", *PRETRAINING}),
     "collapsed embeddings": frozenset({"embedding"}),
     "certificate failed": EVERY | SEQ2SEQ,
     "still improving at the end": EVERY,
-    "empty answers": frozenset({"sft"}),
-    "repetitive answers": frozenset({"sft"}),
+    "empty answers": frozenset({"sft", "ppo"}),
+    "repetitive answers": frozenset({"sft", "ppo"}),
+    "constant rewards": frozenset({"ppo"}),
+    "answers are cut": frozenset({"ppo"}),
+    "KL beyond the budget": frozenset({"ppo"}),
+    "value not learning": frozenset({"ppo"}),
+    "over-optimised": frozenset({"ppo"}),
     "not above length": frozenset({"reward"}),
     "not above words": frozenset({"reward"}),
     "pairs equal after cut": frozenset({"reward"}),
@@ -67,6 +73,8 @@ CUT = ("pairs equal after cut",)
 SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
 RISING = ("still improving at the end",)
 MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
+HACKED = ("answers are cut", "KL beyond the budget", "over-optimised")
+AIMLESS = ("constant rewards", "value not learning")
 SOLVED = ("at the ceiling",)
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
@@ -83,6 +91,7 @@ def planted_in(alarm: str) -> str:
     """The run that plants the cause of an alarm."""
     planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING, "solved": SOLVED}
     planted["cut"] = CUT
+    planted |= {"hacked": HACKED, "aimless": AIMLESS}
     return next(name for name, alarms in planted.items() if alarm in alarms)
 
 
@@ -243,6 +252,9 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
     changes: dict[str, Any] = {"data": {"max_length": 6}}
     if case.task == "sft":
         changes = {"data": {"max_length": 14}, "sft": {"long_rows": "truncate"}}
+    if case.name == "ppo":  # six tokens are those of the answer, and the shortest prompts have eighteen
+        case = replace(case, rows=sorted(case.rows, key=lambda row: len(row["prompt"].split()))[4:])
+        changes = {"data": {"max_length": 6 + 18}}
     train = {"max_steps": 4, "n_evaluations": 2, "n_logs": 4, "warmup_steps": 1000}
     return runs.run(case, "short", train=train, evaluate={"baselines": []}, **changes).result.alarms
 
@@ -357,13 +369,40 @@ def cut(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm
 
 
 def mute(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
-    """A run of a model that always generates padding."""
+    """A run of a model that always generates padding, or of a policy that is rewarded for short answers."""
+    if case.name == "ppo":
+        return rewarded(runs, case, "mute", "short")
     return answering(runs, case, "mute", "<pad>")
 
 
 def looping(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
-    """A run of a model that always generates the same word."""
+    """A run of a model that always generates the same word, or of a policy that is rewarded for one."""
+    if case.name == "ppo":
+        return rewarded(runs, case, "looping", "red")
     return answering(runs, case, "looping", " red")
+
+
+def rewarded(runs: Runs, case: Case, name: str, function: str) -> tuple[Alarm, ...]:
+    """A run of a policy with this reward and no penalty; the alarm is about its last model."""
+    rewards = {"reward_funcs": [f"{runs.folder(case, name) / 'rewards.py'}:{function}"]}
+    train = {"max_steps": 60, "n_evaluations": 1, "n_logs": 4}
+    return runs.run(case, name, rewards=rewards, ppo={"kl_coef": 0.0, "best_of_n": 0}, train=train).result.alarms
+
+
+def hacked(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a policy whose reward counts a word, while its gold reward falls with every further one."""
+    file = runs.folder(case, "hacked") / "rewards.py"
+    rewards = {"reward_funcs": [f"{file}:red"], "gold": f"{file}:without_red"}
+    train = {"max_steps": 90, "learning_rate": 5e-3, "n_evaluations": 16, "n_logs": 8}
+    own = {"kl_budget": 0.5, "kl_coef": 0.0}
+    return runs.run(case, "hacked", rewards=rewards, ppo=own, train=train).result.alarms
+
+
+def aimless(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a policy whose reward is always the same, with a value that is not trained."""
+    rewards = {"reward_funcs": [f"{runs.folder(case, 'aimless') / 'rewards.py'}:constant"]}
+    train = {"max_steps": 12, "n_evaluations": 1, "n_logs": 12, "learning_rate": 1e-12}
+    return runs.run(case, "aimless", rewards=rewards, ppo={"num_ppo_epochs": 1, "vf_coef": 0.0}, train=train).result.alarms
 
 
 def answering(runs: Runs, case: Case, name: str, token: str) -> tuple[Alarm, ...]:
@@ -388,6 +427,8 @@ RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]
     "rising": rising,
     "mute": mute,
     "looping": looping,
+    "hacked": hacked,
+    "aimless": aimless,
     "solved": solved,
     "cut": cut,
 }

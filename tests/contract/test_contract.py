@@ -42,8 +42,11 @@ def test_every_line_of_the_task_table_has_a_case(runs: Runs) -> None:
 
 @each_task
 def test_sixteen_rows_are_learnt(runs: Runs, case: Case) -> None:
-    training = runs.run(case).result.training
-    assert training["last_loss"] < 0.75 * training["first_loss"]
+    result = runs.run(case).result
+    if SETTINGS[case.task].loss_falls:
+        assert result.training["last_loss"] < 0.75 * result.training["first_loss"]
+    else:  # the model makes its own rows, and what it learns shows in its metric
+        assert result.verdicts[0].difference > 0.25
 
 
 FILES = ("recipe.yaml", "resolved.yaml", "result.json", "metrics.jsonl", "predictions.parquet", "report.html")
@@ -135,7 +138,9 @@ def cut_run(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> RunResul
     more = {"also": [write_rows(runs.folder(case, "smoke") / "more", case.rows)]} if case.task == "embedding" else {}
     embedding = {"embedding": {"mix": "proportional"}} if more else {}
     data = {**SHARES, "max_rows": FEW + 2, **more}
-    short = {"max_steps": 2, "n_evaluations": 1, "per_device_train_batch_size": 4}
+    short: dict[str, Any] = {"max_steps": 2, "n_evaluations": 1}
+    if case.task != "ppo":  # its batches divide the answers of an iteration
+        short["per_device_train_batch_size"] = 4
     return runs.run(case, "smoke", smoke=True, data=data, train=short, **embedding).result
 
 
@@ -222,7 +227,7 @@ def test_a_cell_that_is_no_text_is_named(runs: Runs, case: Case) -> None:
     data = {"train": write_rows(runs.folder(case, "no-text") / "odd", rows), "columns": case.columns}
     loaded = load_recipe(runs.recipe(case, "no-text", data=data))
     request = Request(loaded, Clock(silent, {}))
-    if "pretraining" in case.task or case.task in ("sft", "reward"):  # such rows are left out
+    if "pretraining" in case.task or case.task in ("sft", "reward", "ppo"):  # such rows are left out
         findings = read(task_for(loaded.recipe), request).findings
         assert [row["row_id"] for finding in findings for row in finding.rows if finding.name == "dropped_rows"] == [4]
         return
@@ -234,7 +239,9 @@ def test_a_cell_that_is_no_text_is_named(runs: Runs, case: Case) -> None:
 # --- batches -------------------------------------------------------------------------------------------------------------------
 
 SIZES = (1, 3, 8)
-BATCHED_IN = ("models.inference", "models.language.token_losses", "models.language.seq2seq", "generation.decode")
+BATCHED_IN = (
+    "models.inference", "models.language.token_losses", "models.language.seq2seq", "generation.decode", "generation.sampling",
+)  # fmt: skip
 
 
 @each_task
@@ -315,11 +322,12 @@ NO_LABELS = "Use check and train for it"
 # Verb -> case -> what the message names instead, where the verb has no meaning for the task.
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "check": {},
-    "evaluate": {"masked pretraining": "model.name", "toy": "tunesmith compare"},
+    "evaluate": {"masked pretraining": "model.name", "ppo": "tunesmith compare", "toy": "tunesmith compare"},
     "compare": {},
     "predict": {
         "embedding": "tunesmith embed",
         "sft": "tunesmith generate",
+        "ppo": "tunesmith generate",
         "causal pretraining": "tunesmith generate",
         "masked pretraining": "model.name",
         "seq2seq sft": "tunesmith generate",

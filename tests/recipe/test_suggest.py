@@ -47,8 +47,8 @@ from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
         (
             "",
             (),
-            "Keys of a recipe: task, model, data, adapter, quantisation, embedding, sft, pretraining, train, evaluate, diagnose, "
-            "upstream, parallel, output.",
+            "Keys of a recipe: task, model, data, adapter, quantisation, embedding, sft, pretraining, reward, ppo, rewards, "
+            "train, evaluate, diagnose, upstream, parallel, output.",
         ),
     ],
 )

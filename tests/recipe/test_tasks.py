@@ -31,6 +31,10 @@ VALUES: dict[Key, Any] = {
     ("embedding",): {"hard_negatives": {}},
     ("sft",): {"loss_on": "all"},
     ("pretraining",): {"objective": "causal"},
+    ("reward",): {"center_rewards_coefficient": 0.01},
+    ("ppo",): {"kl_coef": 0.1},
+    ("rewards",): {"gold": "rewards.py:gold"},
+    ("quantisation",): "nf4",
     ("model", "tokenizer"): "builtin:minilm",
     ("model", "new_tokens"): ["<new>"],
     ("model", "rope_parameters"): {"factor": 2},
@@ -90,6 +94,10 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
     recipe: dict[str, Any] = {"task": TASKS[name].task, "data": {"train": "a.csv"}}
     if name == "reranker":
         recipe |= {"embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "folder"}}
+    if name == "ppo":
+        recipe |= {"rewards": {"reward_funcs": ["rewards.py:score"]}}
+    if key == ("quantisation",):
+        recipe |= {"adapter": {"method": "lora"}}
     if key == ("embedding", "losses") and name == "embedding":
         recipe |= {"data": {"train": "a.csv", "also": ["more.csv"]}, "embedding": {"mix": "proportional"}}
     if key[-1:] in (("function_range",), ("lower_is_better",)) and TASKS[name].has_key(key):

@@ -71,7 +71,8 @@ class Outputs:
         problem_type: of the predictions, see ``metrics.predictions``.
         predictions: labels, scores and decisions of the N rows.
         losses: (N) the training loss of each row, without class weights.
-        row_scores: metric -> (n) a value in [0, 1] per row or query, higher is better: retrieval, exact match, pair accuracy.
+        row_scores: metric -> (n) a value per row or query: retrieval, exact match, pair accuracy, in [0, 1]; or a number of
+            ``metric_names.UNBOUNDED_METRICS``, such as a reward.
         token_losses: (N) summed losses and token counts.
         n_bytes: (N) UTF-8 bytes of the counted tokens of each row.
         texts: (n) generated texts.
@@ -80,6 +81,7 @@ class Outputs:
         embeddings: per text column of the split (N, D).
         ranked: (Q, k) positions of the ranked documents of each query of a search, see ``metrics.retrieval``.
         context_curve: perplexity by window size, as JSON objects.
+        best_of_n: reward of the best of n answers by n, as JSON objects.
         truncated: dimensions -> the outputs of the embeddings cut to so many (Matryoshka).
     """
 
@@ -95,6 +97,7 @@ class Outputs:
     embeddings: tuple[Array, ...] = ()
     ranked: Array | None = None
     context_curve: tuple[Mapping[str, float | int | None], ...] = ()
+    best_of_n: tuple[Mapping[str, float | int | None], ...] = ()
     truncated: Mapping[int, Outputs] = field(default_factory=dict)
 
 
@@ -121,6 +124,7 @@ class SplitMetrics:
             have the key ``own``.
         own_verdict: the metric of the function that verdicts are given on; empty without a function.
         lower: names of figures of which lower is better.
+        verdict_scores: row scores that verdicts are given on beside the leading one.
     """
 
     split: str
@@ -134,6 +138,7 @@ class SplitMetrics:
     own: Callable[[Outputs], MeasuredRows | None] | None = None
     own_verdict: str = ""
     lower: frozenset[str] = frozenset()
+    verdict_scores: tuple[str, ...] = ()
 
     def own_rows(self, seeds: Sequence[Outputs]) -> list[MeasuredRows]:
         """Returns the rows that the function reads of each seed's outputs; empty without a function or where they lack them."""
@@ -271,9 +276,10 @@ def whole_verdicts(
         found.append(token_mean_verdict(*sums, against, split, name or "loss", sizes, of_kind["token_losses"]))
     if other.row_scores:
         names = [metrics.requested, *other.row_scores]
-        name = next(name for name in names if name is not None and name in other.row_scores)
-        mine, theirs = ([outputs.row_scores[name] for outputs in systems] for systems in (seeds, others))
-        found.append(mean_verdict(name, mine, theirs, against, split, of_kind["row_scores"]))
+        leading = next(name for name in names if name is not None and name in other.row_scores)
+        for name in dict.fromkeys((leading, *(each for each in metrics.verdict_scores if each in other.row_scores))):
+            mine, theirs = ([outputs.row_scores[name] for outputs in systems] for systems in (seeds, others))
+            found.append(mean_verdict(name, mine, theirs, against, split, of_kind["row_scores"]))
     if other.predictions is not None:
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
         systems = predictions_of(seeds, metrics.positive), predictions_of(others, metrics.positive)

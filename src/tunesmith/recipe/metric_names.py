@@ -39,6 +39,14 @@ PAIR_SCORES = ("accuracy",)
 """Scores of a pair of answers: 1 if the chosen one has the higher reward, 0.5 for a tie."""
 LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "v_information", "calibration_error")
 """Metrics of a language model whose answers are labels."""
+REWARD_METRICS = ("reward", "gold_reward")
+"""Metrics of sampled answers by a recipe's reward functions: any real number, higher is better."""
+ANSWER_METRICS = ("kl", "answer_tokens", "repetition", "finished")
+"""Properties of sampled answers: exact KL to the untuned model in nats, length, share of repeated words, share that ended."""
+STANDARD_ERROR = "_standard_error"
+"""Ending of the names of standard errors of rewards, which evaluations during training have."""
+UNBOUNDED_METRICS = frozenset({*REWARD_METRICS, "kl", "answer_tokens"})
+"""Metrics of single rows that are no shares: their means have no ends at 0 and 1."""
 DEFAULT_LABEL_METRIC = "macro_f1"
 LOSS = "loss"
 """The training loss on validation, which every task may select the checkpoint by."""
@@ -48,7 +56,7 @@ TITLES: Mapping[str, str] = {
     "rmse": "RMSE", "mae": "MAE", "r2": "R²",
     "f1": "F1", "accuracy_f1": "mean of accuracy and F1", "pearson_spearman": "mean of Pearson and Spearman",
     "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
-    "json_valid": "valid JSON", "json_equal": "equal JSON",
+    "json_valid": "valid JSON", "json_equal": "equal JSON", "kl": "KL",
 }  # fmt: skip
 """metric -> its name in sentences and tables, where it is more than the key without underscores."""
 
@@ -56,7 +64,9 @@ TITLES: Mapping[str, str] = {
 DIRECTIONS: Mapping[str, bool] = {
     **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
     **dict.fromkeys((*BINARY_METRICS, MEAN_CORRELATION), True),
-    **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS), False),
+    **dict.fromkeys((*REWARD_METRICS, "finished"), True),
+    **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS, "kl", "answer_tokens", "repetition"), False),
+    **{f"{name}{STANDARD_ERROR}": False for name in REWARD_METRICS},
 }
 
 _SEARCH_METRIC = re.compile(r"(ndcg|mrr|recall|map)@[1-9][0-9]*$")

@@ -45,6 +45,7 @@ def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
         ("evaluate", "corpus"): evaluate.corpus,
         ("evaluate", "general"): evaluate.general,
         ("sft", "chat_template"): recipe.sft.chat_template,
+        ("ppo", "chat_template"): recipe.ppo.chat_template,
         ("embedding", "first_stage"): recipe.embedding.first_stage,
         ("embedding", "guide"): recipe.embedding.guide,
         ("output",): recipe.output,

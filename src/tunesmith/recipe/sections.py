@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt
 
+from tunesmith.recipe.reinforcement_sections import PpoSection, RewardsSection
 from tunesmith.recipe.section import Fraction, NotNegative, Section
 from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, RewardSection, SftSection
 
-TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining", "reward"]
+TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining", "reward", "ppo"]
 AUTO = "auto"
 DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -299,7 +300,7 @@ class Recipe(Section):
     """The top-level section."""
 
     task: TaskName = "classification"
-    """classification, regression, embedding, sft (prompts and answers), pretraining (plain texts), reward (pairs of answers)."""
+    """classification, regression, embedding, sft (answers), pretraining (texts), reward (pairs of answers), or ppo (rewards)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
@@ -316,6 +317,10 @@ class Recipe(Section):
     """Continued pretraining on plain texts."""
     reward: RewardSection = RewardSection()
     """Training of a reward model."""
+    ppo: PpoSection = PpoSection()
+    """Proximal policy optimisation."""
+    rewards: RewardsSection = RewardsSection()
+    """Rewards of generated answers."""
     train: TrainSection = TrainSection()
     """Training arguments."""
     evaluate: EvaluateSection = EvaluateSection()

@@ -169,7 +169,7 @@ def suggest(key: str, section_path: Sequence[str] = ()) -> str:
         return f"Sections are nested in the file: write {'.'.join(path[:-1])}: {{{path[-1]}: ...}}"
     near = _elsewhere(name, section, keys) or _other_tools(name) or _closest_key(name, section, keys)
     model = section_at(section)
-    if near or model is None or len(model.model_fields) > _MANY_KEYS:
+    if near or model is None or (section and len(model.model_fields) > _MANY_KEYS):
         return near or "All keys: docs/reference/recipe.md"
     return f"Keys of {'.'.join(section) or 'a recipe'}: {', '.join(model.model_fields)}."
 

@@ -187,6 +187,42 @@ def answer_generation(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("evaluate", "answers"), message, "Write do_sample: true, or remove them.")
 
 
+def reward_functions(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse a run without a reward, and weights or a stop rule that have nothing to act on."""
+    section = recipe.rewards
+    if not section.reward_funcs:
+        message = "no reward function is named"
+        yield Fault(("rewards", "reward_funcs"), message, "For example: rewards: {reward_funcs: [rewards.py:my_reward]}.")
+    elif section.reward_weights is not None and len(section.reward_weights) != len(section.reward_funcs):
+        message = f"there are {len(section.reward_weights)} for {len(section.reward_funcs)} in reward_funcs"
+        yield Fault(("rewards", "reward_weights"), message, "Give one for each, in their order.")
+    if section.stop_at_turn and section.gold is None:
+        yield Fault(("rewards", "stop_at_turn"), "there is no gold reward whose turn could be seen", "Name rewards.gold.")
+    if section.gold is None and "gold_reward" in metric_roles.named_metrics(recipe).values():
+        path = next(key for key, name in metric_roles.named_metrics(recipe).items() if name == "gold_reward")
+        yield Fault(path, "there is no gold reward", "Name rewards.gold, or write reward.")
+
+
+def minibatches(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse batches that do not divide the answers of an iteration, and score normalisation without scaling."""
+    own, train = recipe.ppo, recipe.train
+    parts = own.num_mini_batches * train.gradient_accumulation_steps
+    if own.rollout_batch_size % parts:
+        message = f"{own.rollout_batch_size} is not divided by num_mini_batches * gradient_accumulation_steps = {parts}"
+        yield Fault(("ppo", "rollout_batch_size"), message, "Give a multiple of it.")
+    elif train.per_device_train_batch_size not in (None, own.rollout_batch_size // parts):
+        message = f"{train.per_device_train_batch_size} is not rollout_batch_size / (num_mini_batches * "
+        message += f"gradient_accumulation_steps) = {own.rollout_batch_size // parts}"
+        yield Fault(("train", "per_device_train_batch_size"), message, "Leave it out, or raise gradient_accumulation_steps.")
+    if own.use_score_norm and not own.use_score_scaling:
+        yield Fault(("ppo", "use_score_norm"), "has no effect without use_score_scaling", "Write use_score_scaling: true.")
+    if train.dropout:
+        message = "the policy is trained without dropout: the probabilities of its samples are those that it is trained from"
+        yield Fault(("train", "dropout"), message, "Remove the key.")
+    if "dataloader_drop_last" in recipe.upstream:
+        yield Fault(("upstream", "dataloader_drop_last"), "every iteration has whole batches", "Remove the key.")
+
+
 LANGUAGE_RULES = (new_tokens, joined_prompts)
 
 # Row of the table -> rules for that task alone.
@@ -195,6 +231,7 @@ RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...
     "reranker": (reranker_data,),
     "sft": (*LANGUAGE_RULES, labels, answer_metrics, answer_generation),
     "pretraining": LANGUAGE_RULES,
+    "ppo": (reward_functions, minibatches),
 }
 
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from tunesmith.recipe.learning_rates import (
+    EMBEDDING_RATES,
+    ENCODER_RATES,
+    LANGUAGE_RATES,
+    REINFORCEMENT_RATES,
+    LearningRates,
+)
 from tunesmith.recipe.metric_names import (
     ALIASES,
+    ANSWER_METRICS,
     BINARY_METRICS,
     CLASS_METRICS,
     CLUSTER_METRICS,
@@ -24,6 +31,7 @@ from tunesmith.recipe.metric_names import (
     MEAN_CORRELATION,
     NUMBER_METRICS,
     PAIR_METRICS,
+    REWARD_METRICS,
     SEARCH_METRICS,
     TEXT_METRICS,
     is_search_metric,
@@ -34,31 +42,6 @@ if TYPE_CHECKING:
     from tunesmith.recipe.sections import Recipe, TaskName
 
 Key = tuple[str, ...]
-SizeTable = tuple[tuple[float, float], ...]
-"""(parameters of the model below, learning rate), in rising order."""
-
-
-@dataclass(frozen=True)
-class LearningRates:
-    """Default learning rates of a task.
-
-    Attributes:
-        all_layers: for the whole model or its last layers.
-        adapter: with an adapter.
-        head: where only the head is trained; None: as ``all_layers``.
-    """
-
-    all_layers: SizeTable
-    adapter: SizeTable
-    head: float | None = None
-
-    def rate(self, n_parameters: int, *, with_adapter: bool, only_head: bool) -> float:
-        """Return the learning rate for a model of that size."""
-        if with_adapter:
-            return next(rate for limit, rate in self.adapter if n_parameters < limit)
-        if only_head and self.head is not None:
-            return self.head
-        return next(rate for limit, rate in self.all_layers if n_parameters < limit)
 
 
 @dataclass(frozen=True)
@@ -83,6 +66,7 @@ class TaskSettings:
         searches: whether retrieval metrics count at any cut-off.
         numeric_labels: whether a row's label is a number.
         plain_texts: whether rows are plain texts, without prompts and answers.
+        loss_falls: whether a training that works has a falling loss; not where the model makes its own training rows.
     """
 
     name: str
@@ -104,6 +88,7 @@ class TaskSettings:
     searches: bool = False
     numeric_labels: bool = False
     plain_texts: bool = False
+    loss_falls: bool = True
 
     def has_metric(self, name: str) -> bool:
         """Return whether a name is one of the task's metrics.
@@ -121,12 +106,6 @@ class TaskSettings:
 
 
 ROW_COLUMNS = ("text", "label", "id", "group", "split")
-
-# Small models need the higher rates to leave their starting point.
-ENCODER_RATES = LearningRates(((50e6, 1e-4), (150e6, 5e-5), (inf, 2e-5)), adapter=((inf, 1e-3),), head=1e-3)
-# Most embedding models that are tuned are good already; a higher rate makes them worse.
-EMBEDDING_RATES = LearningRates(((inf, 2e-5),), adapter=((inf, 1e-3),))
-LANGUAGE_RATES = LearningRates(((200e6, 1e-4), (1e9, 5e-5), (inf, 2e-5)), adapter=((200e6, 1e-3), (inf, 2e-4)))
 
 _CLASSIFICATION = TaskSettings(
     name="classification",
@@ -230,7 +209,22 @@ _REWARD = TaskSettings(
     batch_rows=16,
     small_model_batch_rows=None,
 )
-_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING, _REWARD)
+_PPO = TaskSettings(
+    name="ppo",
+    task="ppo",
+    family="language",
+    noun="language models trained by rewards",
+    description="Trains a causal language model to answer prompts so that a reward function is high (PPO).",
+    commands=("generate", "compare"),
+    columns=("text", "id", "group", "split", "prompt", "messages"),
+    sections=("ppo", "rewards"),
+    metrics=(*REWARD_METRICS, *ANSWER_METRICS, "loss"),
+    default_metric="reward",
+    baselines=("untuned",),
+    learning_rates=REINFORCEMENT_RATES,
+    loss_falls=False,
+)
+_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING, _REWARD, _PPO)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 
@@ -245,7 +239,7 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
-    ("quantisation",): tuple(row.name for row in _ROWS if row.name != "reward"),
+    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("reward", "ppo")),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),
@@ -260,7 +254,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "distillation"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-    ("evaluate", "metric"): ("classification", "regression", "embedding", "reward", *_LANGUAGE),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", "reward", *_LANGUAGE, "ppo"),
     ("evaluate", "positive_class"): ("classification",),
     **{("evaluate", key): _MEASURED for key in ("function", "function_range", "lower_is_better")},
     ("evaluate", "evaluators"): ("embedding",),
@@ -339,6 +333,7 @@ REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
         "pretraining": NoKey("plain texts have no threshold to tune"),
     },
     ("evaluate", "answers"): {"pretraining": _NO_ANSWERS},
+    ("quantisation",): {"ppo": NoKey("the policy of ppo is trained on unquantised weights")},
     ("parallel", "processes"): {"embedding": _ONE_PROCESS, "reranker": _ONE_PROCESS},
 }
 

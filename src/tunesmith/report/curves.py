@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.recipe.metric_names import STANDARD_ERROR
 from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series, VerticalLine, label
 from tunesmith.report.numbers import is_number, number
 from tunesmith.report.words import display_name
@@ -61,7 +62,8 @@ def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_st
     found = select(events, "evaluate")
     flat = [{**(event.get("metrics") or {}), "step": event.get("step"), "seed": event.get("seed")} for event in found]
     names = sorted(
-        dict.fromkeys(name for event in flat for name in event if name not in LOG_FIELDS), key=lambda name: name != main
+        dict.fromkeys(name for event in flat for name in event if name not in LOG_FIELDS and not name.endswith(STANDARD_ERROR)),
+        key=lambda name: name != main,
     )
     figures = {}
     for name in names:

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from tunesmith.recipe.metric_names import DECISION_METRICS, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
+from tunesmith.recipe.metric_names import DECISION_METRICS, LABEL_METRICS, LOSS_METRICS, REWARD_METRICS, TEXT_METRICS
 from tunesmith.report.numbers import is_number, number, plural, with_interval
-from tunesmith.report.words import CAUSAL, SEQ2SEQ, display_name, main_metric, part, sample_unit, verdicts_on, written_metric
+from tunesmith.report.words import (
+    CAUSAL,
+    SEQ2SEQ,
+    display_name,
+    find,
+    main_metric,
+    part,
+    sample_unit,
+    verdicts_on,
+    written_metric,
+)
 from tunesmith.results import Alarm, Metric, RunResult, Verdict
 
 USELESS = {
@@ -32,6 +42,8 @@ SOLVED = "at the ceiling"
 
 ANSWER_ROWS = "evaluate.answers.rows"
 """Recipe key of the number of rows to which answers are generated."""
+
+REWARD, GOLD = REWARD_METRICS
 
 Action = Literal["use", "use the simpler one", "get more test rows", "do not use", "none"]
 
@@ -67,8 +79,10 @@ def recommendation(result: RunResult) -> Recommendation:
 
 
 def judging_metric(result: RunResult) -> Metric | None:
-    """Returns the primary metric, or beside a loss that was asked for, that of the written answers."""
+    """Returns the primary metric; beside a loss that was asked for that of the written answers, beside a reward the gold one."""
     metric = main_metric(result)
+    if metric is not None and metric.name == REWARD:
+        return find(result.metrics, GOLD, metric.split) or metric
     if metric is None or metric.name not in LOSS_METRICS:
         return metric
     return written_metric(result, metric.split) or metric

@@ -45,8 +45,9 @@ def answers(run: SavedRun) -> Markup | None:
     if not rows:
         return None
     systems = sorted((name for name in rows[0] if name not in OWN_COLUMNS), key=lambda name: name == THIS_RUN)
-    heads = ("row", "prompt", "reference", *(display_name(name) for name in systems))
-    texts = ("prompt", "reference", *systems)
+    own = ("prompt", "reference") if any("reference" in row for row in rows) else ("prompt",)
+    heads = ("row", *own, *(display_name(name) for name in systems))
+    texts = (*own, *systems)
     cells = [(tables.num(row["row_id"]), *(tables.text_cell(row.get(name)) for name in texts)) for row in rows]
     note = f"Rows of {generated['split']}; none was used for training."
     return join([tag("p", note), tables.table(heads, cells, box="tall")])

@@ -25,6 +25,7 @@ from tunesmith.evaluation.outputs import (
 )
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_roles import is_higher_better
+from tunesmith.recipe.tasks import task_settings
 from tunesmith.results import Verdict
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
@@ -98,6 +99,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics], resamp
             (v for v in evaluation.verdicts if (v.against, v.metric, v.split) == (MAJORITY, metric, split.split)), None
         ),
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
+        loss_falls=task_settings(session.data.recipe).loss_falls,
         max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),
     )
 

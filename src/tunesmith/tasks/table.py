@@ -15,6 +15,7 @@ from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.classification import data as classification
 from tunesmith.tasks.embedding import data as embedding
 from tunesmith.tasks.language import data as language
+from tunesmith.tasks.ppo import data as ppo
 from tunesmith.tasks.reranker import data as reranker
 from tunesmith.tasks.reward import data as reward
 from tunesmith.tasks.task import TaskReading, TaskSteps
@@ -49,6 +50,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "sft": Task(language.READING, partial(steps_in, "language")),
         "pretraining": Task(language.READING, partial(steps_in, "language")),
         "reward": Task(reward.READING, partial(steps_in, "reward")),
+        "ppo": Task(ppo.READING, partial(steps_in, "ppo")),
     }
 )
 """Name in ``recipe.tasks`` -> task."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.recipe.metric_names import metric_title
+from tunesmith.recipe.metric_names import UNBOUNDED_METRICS, metric_title
 from tunesmith.report.numbers import number, with_interval
 from tunesmith.results import Alarm, Verdict
 from tunesmith.training.history import LogHistory, evaluations
@@ -41,6 +41,7 @@ class AlarmInputs:
         chance: the verdict against random decisions on the main split; None without classes.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
         truncated_share: split -> share of rows that lost tokens.
+        loss_falls: whether a training that works has a falling loss, see ``recipe.tasks.TaskSettings``.
     """
 
     metric: str
@@ -62,6 +63,7 @@ class AlarmInputs:
     majority_verdict: Verdict | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
     max_length: int = 0
+    loss_falls: bool = True
 
 
 def alarms(inputs: AlarmInputs) -> tuple[Alarm, ...]:
@@ -116,7 +118,7 @@ def first_loss_abnormal(inputs: AlarmInputs) -> Alarm | None:
 def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
     """Detects a training loss that did not fall by at least a thousandth."""
     losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
-    if len(losses) < 4:
+    if len(losses) < 4 or not inputs.loss_falls:
         return None
     tenth = max(1, len(losses) // 10)
     first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
@@ -148,7 +150,7 @@ def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
 
 def at_ceiling(inputs: AlarmInputs) -> Alarm | None:
     """Detects a test that a baseline solves as well as the model, so that nothing can be better on it."""
-    if inputs.ours is None or not inputs.higher_is_better:
+    if inputs.ours is None or not inputs.higher_is_better or inputs.metric in UNBOUNDED_METRICS:
         return None
     return ceiling_alarm(inputs.metric, inputs.split, inputs.ours, inputs.baselines)
 
@@ -199,7 +201,7 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
     """Detects a validation loss that rose well above its lowest value while the training loss went on falling."""
     measured = [(entry["step"], entry["eval_loss"]) for entry in evaluations(inputs.history) if np.isfinite(entry["eval_loss"])]
     losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
-    if len(measured) < 3 or not losses:
+    if len(measured) < 3 or not losses or not inputs.loss_falls:
         return None
     lowest_step, lowest = min(measured, key=lambda pair: pair[1])
     last, training = measured[-1][1], float(np.mean(losses[-max(1, len(losses) // 10) :]))

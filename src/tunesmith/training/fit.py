@@ -219,7 +219,9 @@ def conclude(
         stopping = plan.recipe.train.early_stopping
         delta = 0.0 if stopping is None else stopping.delta
         last = best_so_far(trainer.state.log_history, plan.stopping_metric, plan.stops_at_higher, delta)
-        since = "" if last is None else f": no better {metric_title(plan.stopping_metric)} since step {last.step}"
+        since = (
+            "" if last is None or stopping is None else f": no better {metric_title(plan.stopping_metric)} since step {last.step}"
+        )
         notes.append(f"stopped early at step {steps} of {schedule.total_steps}{since}")
     if not plan.smoke and best.step != steps:
         load_trained(model, best_weights(plan.checkpoints, best.step))

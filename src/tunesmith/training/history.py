@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 LogHistory = list[dict[str, Any]]
+ROLLOUT = "rollout_"
+"""Beginning of the names that figures of sampled answers have in a log history; in metrics.jsonl they are ``metrics``."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def as_event(entry: dict[str, Any]) -> dict[str, Any]:
         metrics = {name.removeprefix("eval_"): finite(value) for name, value in entry.items() if name.startswith("eval_")}
         return {"event": "evaluate", "split": "validation", **base, "loss": metrics.pop("loss"), "metrics": metrics}
     values: dict[str, Any] = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
-    return {"event": "train", **base, **values}
+    figures = {name.removeprefix(ROLLOUT): finite(value) for name, value in entry.items() if name.startswith(ROLLOUT)}
+    return {"event": "train", **base, **values, **({"metrics": figures} if figures else {})}
 
 
 def finite(value: float | None) -> float | None:

@@ -22,18 +22,21 @@ from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, metrics_of_outputs, whole_verdicts
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.metric_names import (
+    ANSWER_METRICS,
     BINARY_METRICS,
     DEFAULT_LABEL_METRIC,
     LABEL_METRICS,
     LOSS_METRICS,
     PAIR_SCORES,
+    REWARD_METRICS,
     TEXT_METRICS,
     at_dimension,
     split_dimension,
 )
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison
+from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison, part
 from tunesmith.results import Verdict
+from tunesmith.run_folder import read_record
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
 from tunesmith.tasks.saved_recipe import is_kept_model, result_of_model, run_of_model
@@ -44,6 +47,8 @@ from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_o
 from tunesmith.workflows.saved_splits import SavedSplit, function_metrics, positive_of, saved_function, saved_seeds
 
 BITS = "bits_per_byte"
+OF_ANSWERS = (*REWARD_METRICS, *ANSWER_METRICS, *TEXT_METRICS, *PAIR_SCORES)
+"""Metrics of which each answered row, or pair of answers, has a value in the saved predictions."""
 
 
 def compare(
@@ -172,6 +177,7 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
         message = f"its {ours.split} rows have other labels than those of {ours.run.folder}."
         raise InputError.one(str(other.run.folder), message, "The file was changed between the runs.")
     name = metric_to_compare(ours, other, metric)
+    require_same_rewards(ours, other, name)
     counted = "n_bytes" if name == BITS else "n_tokens"
     if name in LOSS_METRICS and ours.rows[counted] != other.rows[counted]:  # a loss per token belongs to one vocabulary
         message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
@@ -187,6 +193,25 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     split = with_function(split, ours, name)
     verdict = whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
     return replace(verdict, metric=name)
+
+
+def reward_record(split: SavedSplit, name: str) -> list[object]:
+    """Returns the functions of a reward by name and content, with their weights."""
+    section, inputs = part(split.result.recipe, "rewards"), part(read_record(split.run.folder), "inputs")
+    named = {"rewards.gold": section.get("gold")}
+    if name != "gold_reward":
+        named = {f"rewards.reward_funcs[{i}]": function for i, function in enumerate(section.get("reward_funcs") or ())}
+    functions: list[object] = [
+        (inputs.get(key) or str(function).rpartition(":")[0], str(function).rpartition(":")[2]) for key, function in named.items()
+    ]
+    return [*functions, None if name == "gold_reward" else section.get("reward_weights")]
+
+
+def require_same_rewards(ours: SavedSplit, other: SavedSplit, name: str) -> None:
+    """Raises InputError for a reward that other functions computed in the other run."""
+    if name in REWARD_METRICS and reward_record(ours, name) != reward_record(other, name):
+        message = f"its {name.replace('_', ' ')} is computed by other functions than that of {ours.run.folder}."
+        raise InputError.one(str(other.run.folder), message, "Train both with the same functions, or name one as rewards.gold.")
 
 
 def with_function(metrics: SplitMetrics, split: SavedSplit, name: str) -> SplitMetrics:
@@ -240,7 +265,7 @@ def computable_metrics(split: SavedSplit) -> list[str]:
         whole = [metric.name for metric in split.result.metrics if metric.split == split.split][:1]
         sizes = [size for name in rows if (size := split_dimension(name)[1]) is not None]
         names += [at_dimension(name, size) for name in whole for size in (None, *sizes)]
-    return [*names, *(name for name in (*TEXT_METRICS, *PAIR_SCORES) if name in rows)]
+    return [*names, *(name for name in OF_ANSWERS if name in rows)]
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:
@@ -255,7 +280,7 @@ def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Seque
         n_bytes = np.array(rows["n_bytes"], dtype=np.int64) if metric == BITS else None
         sums = np.array(rows["loss"], dtype=np.float64) * counts
         return Outputs(token_losses=TokenLosses(sums, counts), n_bytes=n_bytes)
-    if metric in (*TEXT_METRICS, *PAIR_SCORES) and metric in rows:
+    if metric in OF_ANSWERS and metric in rows:
         both = [i for i, pair in enumerate(zip(rows[metric], other.rows[metric], strict=True)) if None not in pair]
         if not both:
             message = f"no row of {split.split} was answered by both."

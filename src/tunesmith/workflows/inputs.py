@@ -48,7 +48,10 @@ def named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "evaluate.general": evaluate.general,
         "evaluate.function": None if evaluate.function is None else evaluate.function.rpartition(":")[0],
         "evaluate.answers.function": None if function is None else function.rpartition(":")[0],
+        **{f"rewards.reward_funcs[{i}]": name.rpartition(":")[0] for i, name in enumerate(recipe.rewards.reward_funcs)},
+        "rewards.gold": None if recipe.rewards.gold is None else recipe.rewards.gold.rpartition(":")[0],
         "sft.chat_template": recipe.sft.chat_template,
+        "ppo.chat_template": recipe.ppo.chat_template,
     }
     return ((key, name) for key, name in names.items() if isinstance(name, str) and name)
 

@@ -20,7 +20,7 @@ from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
 from tunesmith.recipe.sections import ColumnsSection
 
-ChatKind = Literal["text", "prompt_completion", "messages", "sharegpt", "alpaca", "labelled"]
+ChatKind = Literal["text", "prompt", "prompt_completion", "messages", "sharegpt", "alpaca", "labelled"]
 
 PAIRS = (
     (("prompt", "completion"),),

@@ -40,20 +40,24 @@ from tunesmith.evaluation.metrics.verdict import (
     smallest_detectable,
     with_interval,
 )
+from tunesmith.recipe.metric_names import DIRECTIONS, UNBOUNDED_METRICS
 from tunesmith.results import Metric, Verdict
 
 MIN_ROWS = 2
 
 
 def mean_metric(name: str, split: str, values: Sequence[Array], resampling: Resampling = DEFAULT_RESAMPLING) -> Metric:
-    """Computes the mean over rows and systems with its 95 % interval, inside [0, 1].
+    """Computes the mean over rows and systems with its 95 % interval: inside [0, 1], unless the metric is an unbounded number.
 
-    Of a share (values of 0 and 1) it is Wilson's, with the standard error of the resamples.
+    Of a share (values of 0 and 1) it is Wilson's, with the standard error of the resamples. Of ``UNBOUNDED_METRICS``, such as
+    rewards, it is symmetric, by Student's t.
 
     Args:
-        values: one array a seed, a value in [0, 1] for each row (N).
+        values: one array a seed, a value for each row (N), in [0, 1] unless the metric is unbounded.
     """
-    return ratio_metric(name, split, [(row_values, np.ones(len(row_values))) for row_values in values], "share", resampling)
+    form: Interval = "unbounded" if name in UNBOUNDED_METRICS else "share"
+    metric = ratio_metric(name, split, [(row_values, np.ones(len(row_values))) for row_values in values], form, resampling)
+    return replace(metric, higher_is_better=DIRECTIONS.get(name, True))
 
 
 def mean_verdict(
@@ -64,16 +68,17 @@ def mean_verdict(
     split: str,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Verdict:
-    """Compares our mean with the other system's, with the interval of the difference; higher is better.
+    """Compares our mean with the other system's, with the interval of the difference; the metric's name says which is better.
 
     Args:
         ours, other: one array a seed, a value for each row (N); the same rows in the same order.
     """
+    ends, higher = UNBOUNDED if metric in UNBOUNDED_METRICS else (-1.0, 1.0), DIRECTIONS.get(metric, True)
     if len({len(row_values) for row_values in (*ours, *other)}) != 1:
         raise ValueError("the systems have different numbers of rows")
     sums = [[(row_values.astype(np.float64), np.ones(len(row_values))) for row_values in systems] for systems in (ours, other)]
     empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
-    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True, ends=(-1.0, 1.0))
+    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=higher, ends=ends)
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:

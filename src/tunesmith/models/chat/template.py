@@ -128,29 +128,31 @@ def choose_template(
     requested: str | None,
     conversations: Conversations,
     base: Path | None = None,
+    key: str = "sft.chat_template",
     *,
     single_turns_plain: bool = False,
 ) -> Template:
     """Chooses the tokenizer's own template, which is never altered; else the requested one; else the default of the form.
 
     Args:
-        requested: a name of ``NAMED_TEMPLATES`` or a file (``sft.chat_template``).
+        requested: a name of ``NAMED_TEMPLATES`` or a file.
         base: the folder that a relative file is searched in.
+        key: the recipe key that requests it, for errors.
         single_turns_plain: a question with its answer gets no template in any form, since nothing has to mark where the answer
             begins (encoder-decoders).
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
     if requested is not None and conversations.kind == "text":
-        raise RecipeError.one("sft.chat_template", f"{requested!r} is requested, but plain texts have no turns.", "Leave it out.")
+        raise RecipeError.one(key, f"{requested!r} is requested, but plain texts have no turns.", "Leave it out.")
     if conversations.kind == "text":
         return NO_TEMPLATE
-    template = None if requested is None else requested_template(tokenizer, requested, base or Path())
+    template = None if requested is None else requested_template(tokenizer, requested, base or Path(), key)
     if own is not None:
         if template is not None and template.text != own:
             message = f"{requested!r} is requested, but the tokenizer of {tokenizer.name_or_path or 'this model'} has a chat "
             message += "template of its own, which the model was trained with. It is never replaced."
-            remedy = "Leave sft.chat_template out, or start from a base model whose tokenizer has no template."
-            raise ModelError.one("sft.chat_template", message, remedy)
+            remedy = f"Leave {key} out, or start from a base model whose tokenizer has no template."
+            raise ModelError.one(key, message, remedy)
         return Template("tokenizer", own, "tokenizer")
     if template is None:
         roles = {tuple(turn.role for turn in turns) for turns in conversations.turns}
@@ -160,7 +162,7 @@ def choose_template(
     return template
 
 
-def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base: Path) -> Template:
+def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base: Path, key: str) -> Template:
     """Returns the template of that name or file. Raises RecipeError if there is none, or the file is no Jinja template."""
     import jinja2
 
@@ -169,15 +171,13 @@ def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base:
     path = locate(requested, base)
     if not path.is_file():
         message = f"{requested!r} is neither a template nor a file. Templates: {', '.join(NAMED_TEMPLATES)}."
-        raise RecipeError.one("sft.chat_template", message, "Choose one of them, or give a Jinja file.")
+        raise RecipeError.one(key, message, "Choose one of them, or give a Jinja file.")
     text = path.read_text(encoding="utf-8")
     try:
         question = [{"role": "user", "content": "?"}]
-        within_time(
-            lambda: tokenizer.apply_chat_template(question, chat_template=text, tokenize=False), f"sft.chat_template {requested}"
-        )
+        within_time(lambda: tokenizer.apply_chat_template(question, chat_template=text, tokenize=False), f"{key} {requested}")
     except jinja2.TemplateSyntaxError as error:
-        where = f"sft.chat_template {requested}, line {error.lineno}"
+        where = f"{key} {requested}, line {error.lineno}"
         raise RecipeError.one(where, f"The file is no Jinja template: {error.message}", "Correct it.") from None
     except template_errors():
         pass  # the syntax is right; the template may refuse a single turn

@@ -156,7 +156,14 @@ def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, An
         if isinstance(name, str) and name in table.columns
     }
     settings = TASKS.get(of_run.get("task", ""))
-    if settings is None or settings.family != "language":
+    if settings is not None and not settings.loss_falls and run is not None and Path(target).resolve() == run.resolve():
+        message = (
+            f"its task is {settings.task}: its rewards are in its report, and tunesmith compare sets them beside another run's."
+        )
+        raise InputError.one(
+            str(target), message, f"For its losses on texts or answers name its model: {Path(target) / 'model'}."
+        )
+    if settings is None or settings.family != "language" or not settings.loss_falls:
         is_plain = detect_chat_format(table, ColumnsSection(**named_columns)).kind == "text"
         settings = next(row for row in TASKS.values() if row.family == "language" and row.plain_texts == is_plain)
     changes = {"rows": options["answers"], "max_new_tokens": options["max_new_tokens"]}

@@ -1,0 +1,131 @@
+"""Loads prompts without answers: texts or messages to be answered, or plain texts whose beginnings are the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.cells import is_missing, listed, plural
+from tunesmith.data.chat.formats import (
+    ChatFormat,
+    detect_messages,
+    detect_text,
+    message_kind,
+    messages_of_columns,
+    parse_messages,
+    undecided,
+)
+from tunesmith.data.chat.load import ConversationData, read_tables
+from tunesmith.data.chat.messages import NotUsable, Turn, Turns, message_turns, text_of
+from tunesmith.data.chat.rows import (
+    WITHOUT_MESSAGES,
+    WITHOUT_PROMPT,
+    WITHOUT_TEXT,
+    Conversations,
+    cell_turns,
+    read_groups,
+    remedy_for,
+    split_conversations,
+)
+from tunesmith.data.column_names import plain_name
+from tunesmith.data.columns import find_column, require_column
+from tunesmith.data.split import limit_rows, take_shares
+from tunesmith.data.table import Table, repaired_rows, unread_rows
+from tunesmith.errors import DataError
+from tunesmith.recipe.sections import ColumnsSection, Recipe
+
+PROMPTS = ("prompt", "prompts", "question", "query", "instruction", "problem", "request")
+"""Usual names of a column of prompts, the most specific first."""
+NAMED = '"columns: {prompt: NAME}", {messages: NAME}, or {text: NAME} for texts that begin with the prompt'
+
+
+def load_prompt_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> ConversationData:
+    """Loads the prompts of a run, each with all cells of its row, and takes validation and test from train where asked."""
+    notes: list[str] = []
+    tables = read_tables(recipe, base, frames or {}, notes)
+    row_format = detect_prompt_format(tables["train"], recipe.data.columns)
+    notes.append(f"{tables['train'].source}: {row_format.sentence()}.")
+    splits = {}
+    for split, table in tables.items():
+        has_columns = all(name in table.columns for name in row_format.columns.values())
+        own = row_format if has_columns else detect_prompt_format(table, recipe.data.columns)
+        if own.kind != row_format.kind:
+            message = f"these are {own.sentence()}, and train has {row_format.sentence()}."
+            raise DataError.one(table.source, message, "Give it the columns that train has.")
+        splits[split] = usable_prompts(table, own, split, recipe.data.columns)
+    take_shares(splits, recipe, split_conversations, notes)
+    limit_rows(splits, recipe, notes)
+    return ConversationData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
+
+
+def detect_prompt_format(table: Table, given: ColumnsSection) -> ChatFormat:
+    """Finds the column of prompts: the recipe's, one with a usual name, one of lists of messages, or one of plain texts."""
+    for part in ("prompt", "messages", "text"):
+        name = getattr(given, part)
+        if isinstance(name, str):
+            column = require_column(table, name, part)
+            return ChatFormat("text" if part == "text" else "prompt", {part: column}, "named in the recipe")
+    names = {plain_name(name): name for name in reversed(table.columns)}
+    for name in (names[plain] for plain in PROMPTS if plain in names):
+        return ChatFormat("prompt", {"prompt": name}, f"since it is called {name!r}")
+    messages = detect_messages(table)
+    if messages is not None:
+        return ChatFormat("prompt", dict(messages.columns), messages.reason)
+    detected = detect_text(table)
+    if detected is None:
+        raise undecided(table, f"no column of {listed(table.columns)} is known to hold prompts", NAMED)
+    return detected
+
+
+def usable_prompts(table: Table, row_format: ChatFormat, split: str, given: ColumnsSection) -> Conversations:
+    """Builds the rows that have a prompt; the others are left out and counted. Raises DataError if no row is left.
+
+    The last turn of a row is an answer, empty here; one that the row has is left out.
+    """
+    part, column = next(iter(row_format.columns.items()))
+    turns: list[Turns] = []
+    positions: list[int] = []
+    reasons = unread_rows(table)
+    for i, cell in enumerate(table.columns[column]):
+        try:
+            turns.append(prompt_turns(cell, part))
+        except NotUsable as reason:
+            reasons.setdefault(str(reason), []).append(table.row_ids[i])
+        else:
+            positions.append(i)
+    if not turns:
+        counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
+        message = f"none of {plural(len(table), 'row')} can be used ({counted}). They were read as {row_format.sentence()}."
+        raise DataError.one(table.source, message, remedy_for(reasons))
+    return Conversations(
+        split,
+        table.source,
+        tuple(table.row_ids[i] for i in positions),
+        row_format.kind,
+        (column,),
+        tuple(turns),
+        rows=tuple({name: cells[i] for name, cells in table.columns.items()} for i in positions),
+        groups=read_groups(table, None if given.group is None else find_column(table, given.group), positions),
+        left_out={reason: tuple(ids) for reason, ids in reasons.items()},
+        repairs=repaired_rows(table),
+        rows_read=table.rows_read or len(table),
+        sha256=table.sha256,
+    )
+
+
+def prompt_turns(cell: object, part: str) -> Turns:
+    """Reads one prompt as turns, the last of them an empty answer; a plain text is one turn. Raises NotUsable."""
+    if part == "text":
+        return (Turn("text", text_of(cell, WITHOUT_TEXT)),)
+    if is_missing(cell) or cell == []:
+        raise NotUsable(WITHOUT_PROMPT)
+    value = parse_messages(cell) if part == "messages" else messages_of_columns(cell)
+    if part == "messages" and message_kind(value) is None:
+        raise NotUsable(WITHOUT_MESSAGES)
+    turns = message_turns(value) if message_kind(value) is not None else cell_turns(cell, "user")
+    if turns[-1].role == "assistant":
+        turns = turns[:-1]
+    if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
+        raise NotUsable(WITHOUT_PROMPT)
+    return (*turns, Turn("assistant", ""))

@@ -1,0 +1,79 @@
+"""Declares the sections of the recipe for reinforcement learning: the rewards, and proximal policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from tunesmith.recipe.section import NotNegative, Section
+
+
+class RewardsSection(Section):
+    """Rewards of generated answers. Functions have TRL's signature: prompts, completions and the columns of the rows."""
+
+    reward_funcs: list[str] = []
+    """file.py:name of each reward function: it returns a list of one number for each completion."""
+    reward_weights: list[float] | None = None
+    """Weight of each reward function in the sum. Default: 1 for each."""
+    gold: str | None = None
+    """file.py:name of a held-back reward: computed at every evaluation, never trained on. It shows reward hacking."""
+    stop_at_turn: bool = False
+    """Stop when the gold reward falls while the trained reward rises, and keep the checkpoint with the best gold reward."""
+
+
+class PpoSection(Section):
+    """Proximal policy optimisation (task: ppo). Options as in TRL's `PPOConfig`."""
+
+    rollout_batch_size: PositiveInt = 32
+    """Answers sampled for one iteration, one for each prompt."""
+    num_ppo_epochs: PositiveInt = 2
+    """Passes over the answers of an iteration."""
+    num_mini_batches: PositiveInt = 1
+    """Optimizer steps of one pass; rollout_batch_size is a multiple of it."""
+    response_length: PositiveInt = 32
+    """Maximum answer length in tokens. Prompt and answer have to fit into the model's context."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Sampling temperature, in training and in evaluation; log-probabilities are those of this temperature."""
+    kl_coef: float = Field(default=0.05, ge=0.0)
+    """Coefficient of the KL penalty in nats per token, subtracted from the reward."""
+    kl_estimator: Literal["k1", "k3", "exact"] = "k1"
+    """KL of a token in the penalty: k1 or k3 of the sampled token, or exact: summed over the vocabulary."""
+    kl_target: float | None = Field(default=None, gt=0.0)
+    """Adapts kl_coef so that the KL of an answer approaches so many nats (Ziegler et al. 2019). Default: kl_coef is fixed."""
+    kl_horizon: PositiveInt = 10_000
+    """Answers over which an error of the KL changes an adaptive kl_coef."""
+    kl_budget: float = Field(default=20.0, gt=0.0)
+    """An alarm is raised when the exact KL of an answer exceeds so many nats on validation."""
+    gamma: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Discount per token."""
+    lam: float = Field(default=0.95, ge=0.0, le=1.0)
+    """Lambda of generalised advantage estimation."""
+    cliprange: float = Field(default=0.2, gt=0.0)
+    """Clip range of the ratio of the new to the old probability of a token."""
+    cliprange_value: float = Field(default=0.2, gt=0.0)
+    """Clip range of the change of a value in one iteration. Rewards of another size than 1 need another range, or scaling."""
+    vf_coef: float = Field(default=0.1, ge=0.0)
+    """Coefficient of the value loss, half the squared error of the value."""
+    entropy_coef: float = Field(default=0.0, ge=0.0)
+    """Coefficient of the entropy bonus per token."""
+    whiten_rewards: bool = False
+    """Scale the rewards of the tokens of an iteration to variance 1."""
+    whiten_advantages: bool = True
+    """Scale the advantages of an iteration to mean 0 and variance 1."""
+    missing_eos_penalty: float | None = Field(default=None, ge=0.0)
+    """Subtracted from the reward of an answer that does not end within response_length."""
+    use_score_scaling: bool = False
+    """Divide rewards by the standard deviation of all rewards so far."""
+    use_score_norm: bool = False
+    """With use_score_scaling: also subtract their mean."""
+    score_clip: float | None = Field(default=None, gt=0.0)
+    """Clip the (scaled) rewards to [-score_clip, score_clip]."""
+    value_head: Literal["shared", "separate"] = "shared"
+    """shared: the value head reads the policy's last hidden states; separate: those of a trained copy of the body."""
+    prompt_tokens: PositiveInt = 8
+    """Plain texts: so many first tokens of a text are the prompt."""
+    chat_template: str | None = None
+    """Chat template of the prompts, by name or as a file. Used only if the tokenizer has no template."""
+    best_of_n: NotNegative = 16
+    """After training, the best of 1, 2, 4, ... answers of the untuned model is measured, up to so many; 0 turns it off."""

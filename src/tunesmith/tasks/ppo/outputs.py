@@ -1,0 +1,127 @@
+"""Writes the model, the prediction columns, the answers before and after training, and the fits of over-optimisation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.chat import load as chat
+from tunesmith.data.chat.rows import first_prompt
+from tunesmith.data.split import spread_positions
+from tunesmith.disk import write_text
+from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.over_optimisation import LAWS, Law, before_half_is_lost, fit_law
+from tunesmith.models.equivalence import equal_tokens
+from tunesmith.models.language.save import save_language_model
+from tunesmith.models.load import load_tokenizer
+from tunesmith.models.source import ModelSource
+from tunesmith.results import TEXT_CHARACTERS, Certificate
+from tunesmith.run_folder import RunFolder
+from tunesmith.tasks.language.evaluation import UNTUNED
+from tunesmith.tasks.language.outputs import ANSWERS, CERTIFIED_TEXTS, SHOWN_ANSWERS
+from tunesmith.tasks.ppo.evaluation import GOLD, KL, REWARD
+from tunesmith.tasks.ppo.model import PpoSession, tokenised
+from tunesmith.tasks.ppo.training import sample_ids
+from tunesmith.tasks.task import Evaluation, SavedModel
+from tunesmith.training.history import evaluations
+from tunesmith.training.trainers.ppo import turn_of
+
+LAW: Law = "reinforcement"
+
+
+def save_model(session: PpoSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
+    """Saves the policy, with its adapter merged if possible, and proves that the files give the same logits.
+
+    The value head serves the training alone and is not saved.
+    """
+    sample = [ids.tolist() for ids in sample_ids(session)]
+    saved = save_language_model(session.model.policy, session.tokenizer, folder, session.data.source, sample)
+    return SavedModel((*saved.certificates, saved_tokens(session, folder)), saved.notes)
+
+
+def saved_tokens(session: PpoSession, folder: Path) -> Certificate:
+    """Certifies that the saved tokenizer, with its template, gives the tokens of prompts of every split."""
+    tokenizer = load_tokenizer(ModelSource(str(folder), str(folder), "folder"))
+    template = session.template
+    if template.source != "none":
+        template = replace(template, text=str(tokenizer.get_chat_template()))
+    expected, saved = list[list[int]](), list[list[int]]()
+    for split in session.splits.values():
+        few = split.rows.take(spread_positions(len(split), CERTIFIED_TEXTS), split.rows.split)
+        expected += [split.prompts[i] for i in spread_positions(len(split), CERTIFIED_TEXTS)]
+        saved += tokenised(few, tokenizer, template, session.section, split.max_length).prompts
+    return equal_tokens(expected, saved)
+
+
+def prediction_columns(session: PpoSession, name: str, outputs: Outputs) -> dict[str, list[Any]]:
+    """Returns the columns of predictions.parquet for one split: prompts, answers, and the scores of each."""
+    rows = session.splits[name].rows
+    return {
+        "row_id": list(rows.row_ids),
+        "split": [name] * len(rows),
+        "prediction": list(outputs.texts),
+        **{metric: values.astype(float).tolist() for metric, values in outputs.row_scores.items()},
+        "text": [first_prompt(turns)[:TEXT_CHARACTERS] for turns in rows.turns],
+    }
+
+
+def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
+    """Writes a few answers of the main split before and after training, with their rewards."""
+    session: PpoSession = evaluation.best.session
+    name = list(session.evaluation_splits)[-1]
+    rows, ours = session.splits[name].rows, evaluation.best.outputs[name]
+    systems = {system.name: system.outputs[name] for system in evaluation.systems.systems if name in system.outputs}
+    answers = [
+        {
+            "row_id": rows.row_ids[i],
+            "prompt": first_prompt(rows.turns[i])[:TEXT_CHARACTERS],
+            "this run": ours.texts[i],
+            **{system: outputs.texts[i] for system, outputs in systems.items()},
+        }
+        for i in range(min(SHOWN_ANSWERS, len(ours.texts)))
+    ]
+    content = {"seen": [], "split": name, "answers": answers, "before": UNTUNED}
+    write_text(folder.work / ANSWERS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def data_record(session: PpoSession) -> dict[str, Any]:
+    """Returns the data record of result.json."""
+    return chat.data_record(session.data.rows) | {"problem_type": "prompts"}
+
+
+def training_record(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the template, the best of n answers of the untuned model, and what gold did, for result.json."""
+    session: PpoSession = evaluation.best.session
+    base = evaluation.systems.base.get(list(session.evaluation_splits)[-1])
+    return {
+        "objective": "ppo",
+        "template": session.template.name,
+        "template_source": session.template.source,
+        "best_of_n": [] if base is None else list(base.best_of_n),
+        "over_optimisation": over_optimisation(evaluation),
+    }
+
+
+def over_optimisation(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the turn of the gold reward, and the law fitted to its gain up to the loss of half of it; empty without gold."""
+    base, history = evaluation.systems.base.get("validation"), evaluation.best.fit.history
+    if base is None or GOLD not in base.row_scores:
+        return {}
+    start = float(base.row_scores[GOLD].mean())
+    measured = [entry for entry in evaluations(history) if f"eval_{GOLD}" in entry]
+    kl, gold = [0.0, *(entry[f"eval_{KL}"] for entry in measured)], [start, *(entry[f"eval_{GOLD}"] for entry in measured)]
+    kept, turn = before_half_is_lost(kl, gold), turn_of(history)
+    fit = fit_law(LAW, [kl[i] for i in kept], [gold[i] - start for i in kept])
+    record: dict[str, Any] = {"turn": None if turn is None else turn_record(measured, turn.best, turn.seen), "fit": None}
+    if fit is not None:
+        record["fit"] = {**asdict(fit), "formula": LAWS[fit.law], "d": "sqrt(KL)"}
+    return record
+
+
+def turn_record(measured: Sequence[Mapping[str, Any]], best: int, seen: int) -> dict[str, Any]:
+    """Returns the evaluations of the best gold reward and of the one at which its fall was certain."""
+    names = {"step": "step", "kl": f"eval_{KL}", "reward": f"eval_{REWARD}", "gold_reward": f"eval_{GOLD}"}
+    return {place: {name: measured[i][key] for name, key in names.items()} for place, i in (("best", best), ("seen", seen))}

@@ -1,0 +1,28 @@
+"""Lists the steps of policies that are trained by rewards, named as in ``tasks.task``."""
+
+from __future__ import annotations
+
+from tunesmith.tasks.ppo import alarms, evaluation, model, outputs, preflight, training
+from tunesmith.tasks.ppo.data import PpoTaskData
+from tunesmith.tasks.ppo.model import PpoSession
+from tunesmith.tasks.task import TaskSteps
+
+STEPS: TaskSteps[PpoTaskData, PpoSession] = TaskSteps(
+    load=model.load,
+    model_checks=preflight.model_checks,
+    sample_outputs=training.sample_outputs,
+    sample_unit="prompt",
+    sample_measure="largest difference of a prompt's loss",
+    trial_parts=training.trial_parts,
+    evaluate_fn=training.evaluate_fn,
+    trainer_spec=training.trainer_spec,
+    outputs=evaluation.outputs,
+    baselines=evaluation.baselines,
+    metrics=evaluation.metrics,
+    alarms=alarms.alarms,
+    save_model=outputs.save_model,
+    prediction_columns=outputs.prediction_columns,
+    save_files=outputs.save_files,
+    data_record=outputs.data_record,
+    training_record=outputs.training_record,
+)

@@ -1,0 +1,312 @@
+"""Runs of a tiny policy through the workflow and the command line: what is proven before, what is stopped, and bad inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tests.fits import fit_in, load_session
+from tests.language_models import questions, write_model
+from tunesmith.cli.main import main
+from tunesmith.recipe.load import load_recipe
+from tunesmith.tasks.ppo.model import environment, reference_model
+from tunesmith.tasks.ppo.preflight import sampled_as_scored
+from tunesmith.tasks.ppo.training import trial_rollout
+from tunesmith.training.ppo.kl import KlController
+from tunesmith.training.ppo.objective import Coefficients
+from tunesmith.training.ppo.rollouts import ScoreScale, collect
+from tunesmith.training.trainers.ppo import rollout_loss
+from tunesmith.workflows.check import check
+from tunesmith.workflows.train import train
+
+REWARDS = """
+seen = []
+def red(prompts, completions, completion_ids, colour, **_):
+    seen.append((prompts, completions, colour))
+    return [text.split().count("red") / 2 for text in completions]
+def first_half(completions, completion_ids, **_): return [sum(token < 30 for token in ids) / 6 for ids in completion_ids]
+def without_red(completions, **_): return [1.0 - max(0, text.split().count("red") - 1) for text in completions]
+def constant(completions, **_): return [0.0] * len(completions)
+def texts(completions, **_): return ["good"] * len(completions)
+def infinite(completions, **_): return [float("inf")] * len(completions)
+calls = 0
+def later(completions, **_):
+    global calls
+    calls += 1
+    return [1.0] * (len(completions) - (calls > 25))
+def fails(completions, **_):
+    raise ValueError("no such answer")
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("policy") / "llama")
+
+
+def mapping(folder: Path, model: Path, **changes: Any) -> dict[str, Any]:
+    """Writes prompts and rewards into the folder, and returns the recipe of a short run."""
+    rows = [{"prompt": row["prompt"], "colour": "red"} for row in questions(32)]
+    for name, part in (("train", rows[:16]), ("test", rows[16:])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    (folder / "rewards.py").write_text(REWARDS)
+    given: dict[str, Any] = {
+        "task": "ppo",
+        "model": {"name": str(model)},
+        "data": {"train": str(folder / "train.jsonl"), "validation": str(folder / "test.jsonl"), "test": None},
+        "rewards": {"reward_funcs": [f"{folder}/rewards.py:first_half"]},
+        "ppo": {"rollout_batch_size": 8, "response_length": 6, "best_of_n": 2},
+        "train": {"max_steps": 4, "n_evaluations": 2, "learning_rate": 5e-3},
+        "evaluate": {"n_resamples": 200},
+        "output": str(folder / "run"),
+    }
+    return {
+        key: {**value, **changes.pop(key, {})} if isinstance(value, Mapping) else value for key, value in given.items()
+    } | changes
+
+
+def named(folder: Path, name: str, **more: Any) -> dict[str, Any]:
+    return {"reward_funcs": [f"{folder}/rewards.py:{name}"], **more}
+
+
+def written(folder: Path, model: Path, **changes: Any) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps(mapping(folder, model, **changes)))
+    return path
+
+
+def error(capsys: pytest.CaptureFixture[str], path: Path, verb: str = "train", code: int = 2) -> str:
+    assert main([verb, str(path)]) == code
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tunesmith: ")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("texts", "returned 'good' for completion 0"),
+        ("infinite", "returned inf for completion 0"),
+        ("fails", "rewards.py:17: ValueError: no such answer"),
+        ("absent", "has no function absent"),
+    ],
+)
+def test_a_reward_that_cannot_be_used_is_one_line_before_training(tmp_path, model, capsys, name: str, message: str) -> None:
+    assert message in error(capsys, written(tmp_path, model, rewards=named(tmp_path, name)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reward_that_fails_later_ends_the_training(tmp_path, model, capsys) -> None:
+    path = written(tmp_path, model, rewards=named(tmp_path, "later"), train={"max_steps": 40, "n_evaluations": 1})
+    assert "returned 7 rewards on 8 completions" in error(capsys, path, code=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ppo": {"rollout_batch_size": 9, "num_mini_batches": 2}}, "9 is not divided"),
+        ({"ppo": {"response_length": 60}}, "no prompt of train leaves room for an answer"),
+        ({"ppo": {"use_score_norm": True}}, "has no effect without use_score_scaling"),
+        ({"train": {"dropout": 0.1}}, "trained without dropout"),
+        ({"rewards": {"reward_weights": [1.0, 2.0]}}, "there are 2 for 1 in reward_funcs"),
+        ({"rewards": {"stop_at_turn": True}}, "there is no gold reward"),
+        ({"evaluate": {"metric": "gold_reward"}}, "there is no gold reward"),
+        ({"quantisation": "nf4", "adapter": {"method": "lora"}}, "unquantised weights"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path, model, capsys, changes: dict[str, Any], message: str) -> None:
+    assert message in error(capsys, written(tmp_path, model, **changes), "check")
+
+
+def test_a_masked_model_is_refused(tmp_path, capsys) -> None:
+    masked = write_model(tmp_path / "masked", "bert")
+    assert "it generates no answers" in error(capsys, written(tmp_path, masked), "check")
+
+
+def test_a_model_whose_own_settings_would_change_the_samples_is_sampled_without_them(tmp_path, model) -> None:
+    """The files of chat models often have a penalty for repetition or a smallest length, which scoring does not know."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    policy = AutoModelForCausalLM.from_pretrained(model)
+    policy.generation_config.update(repetition_penalty=5.0, no_repeat_ngram_size=1, min_new_tokens=6)
+    policy.save_pretrained(tmp_path / "own")
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "own")
+    _, session = load_session(mapping(tmp_path, tmp_path / "own"), {}, tmp_path)
+    rollout, _ = trial_rollout(session, list(range(16)))
+    proof = sampled_as_scored(session, rollout)
+    assert proof.passed, proof
+    session.model.policy.lm_head.weight.data[5:20] += 1.0  # another model scores than has sampled
+    assert not sampled_as_scored(session, rollout).passed
+
+
+def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_rewards(tmp_path, model) -> None:
+    changes = {"rewards": named(tmp_path, "constant"), "ppo": {"response_length": 2}}
+    report = check(load_recipe(written(tmp_path, model, **changes)))
+    lines = {line.check: line for line in report.checks}
+    assert report.problems == ()
+    assert "ratio - 1|, 0% clipped 0 (limit 1e-06)" in lines["the first minibatch has ratio 1"].figure
+    assert "nats 0 " in lines["the reference is the untrained policy"].figure
+    assert "every answer has the same reward" in lines["rewards"].note
+    assert "cut after 2 tokens" in lines["ends of answers"].figure
+
+
+@pytest.mark.parametrize("method", ["lora", "pissa", "houlsby"])
+def test_the_reference_of_an_adapter_is_the_model_before_it(tmp_path, model, method: str) -> None:
+    adapter: dict[str, Any] = {"method": "houlsby" if method == "houlsby" else "lora"}
+    if method != "houlsby":
+        adapter |= {"r": 4, **({"init_lora_weights": "pissa"} if method == "pissa" else {})}
+    _, session = load_session(mapping(tmp_path, model, adapter=adapter), {}, tmp_path)
+    _, figures = trial_rollout(session, list(range(8)))
+    assert abs(figures["kl"]) < 1e-4
+    with torch.no_grad():
+        for parameter in session.model.policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05)
+    _, figures = trial_rollout(session, list(range(8)))
+    assert figures["kl"] > 1e-3  # the reference stays where the policy started
+    assert (session.reference is None) == (method == "lora")
+
+
+def test_accumulated_gradients_are_those_of_the_whole_minibatch(tmp_path, model) -> None:
+    _, session = load_session(mapping(tmp_path, model), {}, tmp_path)
+    acting = environment(session, 0)
+    rollout, _, _ = collect(session.model, acting, 0, KlController(0.05), ScoreScale())
+    gradients = []
+    for size in (8, 4, 1):
+        session.model.zero_grad()
+        for start in range(0, 8, size):
+            rows = list(range(start, start + size))
+            coefficients = Coefficients(entropy_coef=0.1)
+            rollout_loss(session.model, acting, rollout, rows, coefficients, int(rollout.mask.sum())).total.backward()
+        gradients.append([p.grad.clone() for p in session.model.parameters()])
+    for other in gradients[1:]:
+        for ours, theirs in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-7)
+
+
+def test_a_run_with_accumulation_takes_the_same_steps(tmp_path, model) -> None:
+    runs = []
+    for parts in (1, 4):
+        folder = tmp_path / str(parts)
+        folder.mkdir()
+        changes = {"train": {"max_steps": 4, "n_evaluations": 1, "gradient_accumulation_steps": parts, "fast": False}}
+        runs.append(fit_in(folder, *load_session(mapping(folder, model, **changes), {}, folder)))
+    assert runs[1].losses == pytest.approx(runs[0].losses, rel=1e-3, abs=1e-5)
+    for name, ours in runs[0].weights.items():
+        torch.testing.assert_close(runs[1].weights[name], ours, rtol=1e-3, atol=1e-4)
+
+
+OPTIONS: Mapping[str, dict[str, Any]] = {
+    "separate value head": {"ppo": {"value_head": "separate"}},
+    "lora": {"adapter": {"method": "lora", "r": 4}},
+    "everything": {
+        "ppo": {
+            "kl_target": 2.0, "kl_estimator": "exact", "missing_eos_penalty": 1.0, "use_score_scaling": True,
+            "whiten_rewards": True, "use_score_norm": True, "score_clip": 2.0, "entropy_coef": 0.01, "num_mini_batches": 2,
+            "whiten_advantages": False,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_run_with_other_options_ends_and_resumes_with_the_same_bits(tmp_path, model, name: str) -> None:
+    changes = {**OPTIONS[name], "train": {"max_steps": 6, "n_evaluations": 2, "learning_rate": 5e-3}}
+    parts = []
+    for stop_at in (None, 3):
+        folder = tmp_path / f"stop-{stop_at}"
+        folder.mkdir()
+        steps, session = load_session(mapping(folder, model, **changes), {}, folder)
+        if stop_at is not None:
+            with pytest.raises(BaseException, match="after step 3 of 6"):
+                fit_in(folder, steps, session, stop_at=stop_at)
+            steps, session = load_session(mapping(folder, model, **changes), {}, folder)
+        parts.append(fit_in(folder, steps, session, resume=stop_at is not None))
+    whole, resumed = parts
+    assert resumed.losses == whole.losses
+    assert all(torch.equal(resumed.weights[name], value) for name, value in whole.weights.items())
+
+
+@pytest.fixture(scope="module")
+def hacked(tmp_path_factory: pytest.TempPathFactory, model: Path):
+    """A run that stops when its gold reward turns."""
+    folder = tmp_path_factory.mktemp("hacked")
+    changes = {
+        "rewards": {
+            "reward_funcs": [f"{folder}/rewards.py:red"],
+            "gold": f"{folder}/rewards.py:without_red",
+            "stop_at_turn": True,
+        },
+        "ppo": {"kl_coef": 0.0, "rollout_batch_size": 16, "num_ppo_epochs": 3},
+        "train": {"max_steps": 90, "n_evaluations": 15, "learning_rate": 5e-3},
+    }
+    return train(load_recipe(written(folder, model, **changes)))
+
+
+def test_the_stop_rule_ends_the_run_at_the_turn_and_keeps_the_best_gold(hacked) -> None:
+    events = [json.loads(line) for line in (hacked.folder / "metrics.jsonl").read_text().splitlines()]
+    gold = {e["step"]: e["metrics"]["gold_reward"] for e in events if e["event"] == "evaluate"}
+    training = hacked.result.training
+    assert training["steps"] < training["planned_steps"]
+    assert gold[training["best_step"]] == max(gold.values())
+    assert "over-optimised" in [alarm.name for alarm in hacked.result.alarms]
+    turn = training["over_optimisation"]["turn"]
+    assert turn["seen"]["step"] == training["steps"]
+    assert turn["best"]["gold_reward"] > turn["seen"]["gold_reward"]
+    assert turn["best"]["reward"] < turn["seen"]["reward"]
+
+
+def test_the_predictions_and_the_report_have_the_rewards(hacked) -> None:
+    rows = pq.read_table(hacked.folder / "predictions.parquet").to_pydict()
+    assert {"text", "prediction", "reward", "gold_reward", "kl", "answer_tokens"} <= rows.keys()
+    (mean,) = [m.value for m in hacked.result.metrics if m.name == "gold_reward"]
+    assert [verdict.metric for verdict in hacked.result.verdicts] == ["reward", "gold_reward"]
+    assert sum(rows["gold_reward"]) / len(rows["gold_reward"]) == pytest.approx(mean)
+    page = (hacked.folder / "report.html").read_text()
+    assert 'id="rewards"' in page
+    assert "best of n answers of the untuned model" in page
+
+
+def test_reward_functions_get_the_columns_of_the_rows(tmp_path, model) -> None:
+    _, session = load_session(mapping(tmp_path, model, rewards=named(tmp_path, "red")), {}, tmp_path)
+    trial_rollout(session, [0, 1, 2])
+    seen = session.data.rewards.functions[0].call.__globals__["seen"]
+    prompts, completions, colours = seen[-1]
+    assert sorted(prompts) == sorted(session.splits["train"].rows.rows[i]["prompt"] for i in range(3))
+    assert colours == ["red"] * 3
+    assert all(isinstance(text, str) for text in completions)
+
+
+def test_prompts_of_messages_get_answers_of_messages(tmp_path, model) -> None:
+    given = mapping(tmp_path, model, rewards=named(tmp_path, "constant"))
+    chats = [{"messages": [{"role": "user", "content": row["prompt"]}]} for row in questions(8)]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats))
+    _, session = load_session({**given, "ppo": {**given["ppo"], "chat_template": "dialogue"}}, {}, tmp_path)
+    from tunesmith.tasks.ppo.model import completions
+
+    read = completions(session, session.splits["train"], [0], [[10, 11]])
+    assert read.prompts[0] == chats[0]["messages"]
+    assert read.completions[0][0]["role"] == "assistant"
+
+
+def test_the_beginnings_of_plain_texts_are_prompts(tmp_path, model) -> None:
+    given = mapping(tmp_path, model)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": row["prompt"]}) + "\n" for row in questions(8)))
+    _, session = load_session({**given, "ppo": {**given["ppo"], "prompt_tokens": 3}}, {}, tmp_path)
+    assert {len(prompt) for prompt in session.splits["train"].prompts} == {3}
+
+
+def test_the_reference_is_the_base_model_after_training_too(tmp_path, model) -> None:
+    steps, session = load_session(mapping(tmp_path, model), {}, tmp_path)
+    before = {name: value.clone() for name, value in session.model.policy.state_dict().items()}
+    fit_in(tmp_path, steps, session)
+    with reference_model(session) as reference:
+        assert all(torch.equal(value, before[name]) for name, value in reference.state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in session.model.policy.state_dict().items())
