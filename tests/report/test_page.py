@@ -37,7 +37,7 @@ def test_every_kind_of_run_has_a_page(kind: str, write_run: WriteRun) -> None:
 
 
 def test_the_sections_come_in_their_order(write_run: WriteRun) -> None:
-    of_others = {"regression", "vectors", "similarity", "rewards", "answers", "seen", "context"}
+    of_others = {"regression", "vectors", "similarity", "reward", "rewards", "answers", "seen", "context"}
     assert sections_of(page_of(write_run("twelve"))) == [name for name, _, _ in SECTIONS if name not in of_others]
     numeric = sections_of(page_of(write_run("regression")))
     assert "regression" in numeric
