@@ -172,7 +172,7 @@ def write_proxy(shared: Path, folder: Path) -> float:
 
 def base_answers(shared: Path, folder: Path) -> list[str]:
     """Samples four answers of the untuned model to each training prompt."""
-    from tunesmith.generation.generator import load_causal
+    from tunesmith.generation.generator import load_writer
     from tunesmith.generation.sampling import Sampling, sample_answers
     from tunesmith.generation.token_text import continuation
     from tunesmith.models.load import load_tokenizer, set_padding
@@ -180,7 +180,7 @@ def base_answers(shared: Path, folder: Path) -> list[str]:
 
     name = str(shared / "models" / "stories260K")
     source = ModelSource(name, name, "folder")
-    model, tokenizer = load_causal(source), load_tokenizer(source)
+    model, tokenizer = load_writer(source), load_tokenizer(source)
     set_padding(model, tokenizer)
     rows = [json.loads(line)["prompt"] for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     prompts = [tokenizer(row)["input_ids"] for row in rows]

@@ -275,6 +275,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Adds the task to the tables."""
     for rows, row in ((settings.TASKS, SETTINGS), (table.TASKS, table.Task(READING, lambda: STEPS))):
         monkeypatch.setitem(gc.get_referents(rows)[0], NAME, row)  # the dictionary behind the read-only table
+    columns = {("data", "columns", name): settings.KEY_TASKS.get(("data", "columns", name)) for name in SETTINGS.columns}
+    for key, names in columns.items():
+        if names is not None:
+            monkeypatch.setitem(gc.get_referents(settings.KEY_TASKS)[0], key, (*names, NAME))
     word = sections.Recipe.model_fields["task"]
     monkeypatch.setattr(word, "annotation", Literal[(*get_args(sections.TaskName), NAME)])
     sections.Recipe.model_rebuild(force=True)

@@ -54,7 +54,7 @@ def test_accepts_any_good_recipe(mapping: dict[str, Any]) -> None:
         {"train": {"seed": -1}},
         {"train": {"optim": "adamw"}},
         {"data": {}},
-        {"task": "ppo"},
+        {"task": "poetry"},
     ],
 )
 def test_refuses_what_the_loader_refuses(extra: dict[str, Any]) -> None:

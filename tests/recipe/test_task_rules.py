@@ -119,7 +119,7 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
         ),
         (
             {"task": "regression", "data": {"train": "a.csv", "columns": {"messages": "m"}}},
-            "`messages` applies only to language models, and the task is regression",
+            "`messages` applies only to language models and language models trained by rewards, and the task is regression",
         ),
         ({"train": {"class_weights": "balanced"}}, "`class_weights` applies only to classification, and the task is sft"),
         ({"evaluate": {"tune_threshold": True}}, "answers have no threshold"),

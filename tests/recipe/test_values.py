@@ -84,12 +84,12 @@ BAD = [
     (
         "evaluate: {baselines: [majority, tfdif]}",
         "2 evaluate.baselines[1]: expected one of majority, chance, tfidf, frozen, untuned, bm25, few_shot, "
-        'found the text "tfdif". Did you mean tfidf?',
+        'length, bag_of_words, found the text "tfdif". Did you mean tfidf?',
     ),
     (
         "evaluate: {baselines: majority}",
         "2 evaluate.baselines: expected a list of majority, chance, tfidf, frozen, untuned, bm25, few_shot, "
-        'found the text "majority".',
+        'length, bag_of_words, found the text "majority".',
     ),
     ("evaluate: {tune_threshold: 0.5}", "2 evaluate.tune_threshold: expected true or false, found the number 0.5."),
     ("upstream: 5", "2 upstream: expected keys and values, found the number 5."),
