@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.rewards import Completions, load_rewards
+from tunesmith.evaluation.rewards import Completions
+from tunesmith.models.reward.source import load_sources
+from tunesmith.recipe.reinforcement_sections import RewardsSection
 
 FUNCTIONS = """
 import math
@@ -36,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def proxy(folder: Path, *names: str, weights: list[float] | None = None) -> list[float]:
-    rewards = load_rewards([f"rewards.py:{name}" for name in names], weights, None, folder)
+    rewards = load_sources(RewardsSection(reward_funcs=[f"rewards.py:{name}" for name in names], reward_weights=weights), folder)
     return rewards.proxy(ANSWERS).tolist()
 
 
@@ -53,7 +55,7 @@ def test_rewards_are_weighted_and_none_counts_nothing(folder: Path) -> None:
 
 
 def test_gold_is_not_part_of_the_reward(folder: Path) -> None:
-    rewards = load_rewards(["rewards.py:length"], None, "rewards.py:wanted", folder)
+    rewards = load_sources(RewardsSection(reward_funcs=["rewards.py:length"], gold="rewards.py:wanted"), folder)
     gold = rewards.gold_scores(ANSWERS)
     assert rewards.proxy(ANSWERS).tolist() == [3.0, 1.0]
     assert gold is not None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,12 +30,14 @@ class Completions:
         prompts, completions: (N) texts, or lists of messages where the prompts are such lists.
         completion_ids: (N) the tokens of each answer.
         columns: column of the rows -> (N) its cells.
+        finished: (N) whether an answer ended, or was cut at the largest length; None: all ended. Functions do not get it.
     """
 
     prompts: Sequence[Any]
     completions: Sequence[Any]
     completion_ids: Sequence[Sequence[int]]
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    finished: Sequence[bool] | None = None
 
     def __len__(self) -> int:
         return len(self.completions)
@@ -44,6 +46,16 @@ class Completions:
         """Returns everything as keyword arguments; a column with the name of one of TRL's arguments is left out."""
         own = dict(zip(OWN_ARGUMENTS, (self.prompts, self.completions, self.completion_ids), strict=True))
         return {**self.columns, **own}
+
+
+class RewardSource(Protocol):
+    """What gives answers their rewards: a user's function, or the reward model of a run."""
+
+    @property
+    def reference(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    def rewards(self, answers: Completions) -> list[float | None]: ...
 
 
 @dataclass(frozen=True)
@@ -100,9 +112,9 @@ def checked_rewards(returned: object, n: int, place: str, what: str) -> list[flo
 class Rewards:
     """The rewards of a recipe: the weighted sum of functions that is trained on, and the gold one that is only measured."""
 
-    functions: tuple[RewardFunction, ...]
+    functions: tuple[RewardSource, ...]
     weights: tuple[float, ...]
-    gold: RewardFunction | None = None
+    gold: RewardSource | None = None
 
     def proxy(self, answers: Completions) -> Array:
         """Computes the reward of each answer (N): the weighted sum over the functions that apply to it, as TRL's trainers do.
@@ -136,13 +148,3 @@ def load_reward(reference: str, base: Path, key: str) -> RewardFunction:
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = None if takes_all else frozenset(parameter.name for parameter in parameters)
     return RewardFunction(call, reference, key, locate(reference.rpartition(":")[0], base), names)
-
-
-def load_rewards(reward_funcs: Sequence[str], weights: Sequence[float] | None, gold: str | None, base: Path) -> Rewards:
-    """Loads the functions of the recipe's section ``rewards``."""
-    functions = tuple(load_reward(reference, base, "rewards.reward_funcs") for reference in reward_funcs)
-    return Rewards(
-        functions,
-        tuple(weights) if weights is not None else (1.0,) * len(functions),
-        None if gold is None else load_reward(gold, base, "rewards.gold"),
-    )

@@ -13,11 +13,11 @@ class RewardsSection(Section):
     """Rewards of generated answers. Functions have TRL's signature: prompts, completions and the columns of the rows."""
 
     reward_funcs: list[str] = []
-    """file.py:name of each reward function: it returns a list of one number for each completion."""
+    """file.py:name of each reward function, which returns a list of one number for each completion; or runs of task: reward."""
     reward_weights: list[float] | None = None
     """Weight of each reward function in the sum. Default: 1 for each."""
     gold: str | None = None
-    """file.py:name of a held-back reward: computed at every evaluation, never trained on. It shows reward hacking."""
+    """file.py:name, or a run, of a held-back reward: computed at every evaluation, never trained on. It shows reward hacking."""
     stop_at_turn: bool = False
     """Stop when the gold reward falls while the trained reward rises, and keep the checkpoint with the best gold reward."""
 

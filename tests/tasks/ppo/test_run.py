@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,6 +15,8 @@ import torch
 from tests.fits import fit_in, load_session
 from tests.language_models import questions, write_model
 from tunesmith.cli.main import main
+from tunesmith.data.chat.messages import Turn
+from tunesmith.models.reward.saved import load_reward_run
 from tunesmith.recipe.load import load_recipe
 from tunesmith.tasks.ppo.model import environment, reference_model
 from tunesmith.tasks.ppo.preflight import sampled_as_scored
@@ -310,3 +313,41 @@ def test_the_reference_is_the_base_model_after_training_too(tmp_path, model) -> 
     with reference_model(session) as reference:
         assert all(torch.equal(value, before[name]) for name, value in reference.state_dict().items())
     assert any(not torch.equal(value, before[name]) for name, value in session.model.policy.state_dict().items())
+
+
+def test_the_reward_model_of_a_run_rewards_answers_as_it_was_trained(tmp_path: Path, model: Path) -> None:
+    pairs = [{"prompt": row["prompt"], "chosen": "yes it is .", "rejected": "no no no"} for row in questions(32)]
+    for name, part in (("pairs", pairs[:16]), ("others", pairs[16:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    train(load_recipe(written_reward(tmp_path, model)))
+    run = train(load_recipe(written(tmp_path, model, rewards={"reward_funcs": [str(tmp_path / "reward")]})))
+    assert run is not None
+    table = pq.read_table(run.folder / "predictions.parquet").to_pylist()
+    scorer = load_reward_run(tmp_path / "reward")
+    prompts = {i: row["prompt"] for i, row in enumerate(questions(32)[16:])}
+    expected = scorer.rewards(
+        [(Turn("user", prompts[row["row_id"]]),) for row in table],
+        [(Turn("assistant", row["prediction"]),) for row in table],
+        finished=[row["finished"] > 0 for row in table],
+    )
+    np.testing.assert_allclose([row["reward"] for row in table], expected, atol=1e-5)
+
+
+def written_reward(folder: Path, model: Path) -> Path:
+    """Writes the recipe of a reward model on the pairs of a folder."""
+    recipe = {
+        "task": "reward",
+        "model": {"name": str(model)},
+        "data": {"train": str(folder / "pairs.jsonl"), "validation": str(folder / "others.jsonl")},
+        "train": {"max_steps": 2, "n_evaluations": 1},
+        "evaluate": {"n_resamples": 100, "baselines": []},
+        "output": str(folder / "reward"),
+    }
+    path = folder / "reward.yaml"
+    path.write_text(json.dumps(recipe))
+    return path
+
+
+def test_a_folder_that_is_no_reward_model_is_refused(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, model, rewards={"reward_funcs": [str(model)]})
+    assert "no run of a reward model" in error(capsys, path, "check")

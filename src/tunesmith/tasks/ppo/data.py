@@ -11,7 +11,8 @@ from tunesmith.data.chat.prompts import load_prompt_data
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.rows import dropped_rows, leakage
 from tunesmith.data.split import at_most
-from tunesmith.evaluation.rewards import Rewards, load_rewards
+from tunesmith.evaluation.rewards import Rewards
+from tunesmith.models.reward.source import load_sources
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, read_as, require_validation
@@ -38,7 +39,7 @@ def read(request: Request) -> PpoTaskData:
     """Reads prompts, reward functions and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     section = recipe.rewards
-    rewards = load_rewards(section.reward_funcs, section.reward_weights, section.gold, base)
+    rewards = load_sources(section, base)
     rows = load_prompt_data(recipe, base, request.frames)
     require_validation(rows.validation)
     cut: dict[str, Any] = {name: at_most(part, request.max_rows) for name, part in rows.named().items()}

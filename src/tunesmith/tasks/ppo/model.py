@@ -17,6 +17,7 @@ from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, ModelError
 from tunesmith.evaluation.rewards import Completions
+from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.token_text import continuation
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_language_adapter
@@ -33,7 +34,7 @@ from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.language.batches import language_fast_path
 from tunesmith.tasks.ppo.data import PpoTaskData
 from tunesmith.tasks.task import Session, SplitLengths
-from tunesmith.training.ppo.rollouts import Environment, Tokens
+from tunesmith.training.ppo.rollouts import Environment, Tokens, ended
 from tunesmith.training.schedule import plan_schedule
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def completions(session: PpoSession, split: PromptSplit, rows: Sequence[int], an
     if prompts and isinstance(prompts[0], list):
         texts = [[{"role": "assistant", "content": text}] for text in texts]
     columns = {name: [row.get(name) for row in cells] for name in (cells[0] if cells else ())}
-    return Completions(prompts, texts, [list(answer) for answer in answers], columns)
+    finished = ended(answers, model_end_ids(session.model.policy, session.tokenizer)) > 0
+    return Completions(prompts, texts, [list(answer) for answer in answers], columns, finished.tolist())
 
 
 def prompt_of(session: PpoSession, split: PromptSplit, row: int) -> Any:
