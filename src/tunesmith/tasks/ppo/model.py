@@ -126,8 +126,10 @@ def load(data: PpoTaskData, seed: int, _earlier: PpoSession | None = None) -> Pp
     recipe = data.recipe
     data.clock.part("loading")
     config = load_config(data.source)
-    if detect_objective(config, f"model.name {data.source.name}") != CAUSAL:
-        message = f"{data.source.name} is a masked language model ({config.model_type}): it generates no answers."
+    objective = detect_objective(config, f"model.name {data.source.name}")
+    if objective != CAUSAL:
+        why = "it generates no answers" if objective.needs_masking else "only policies without an encoder are trained by rewards"
+        message = f"{data.source.name} is a {objective.name} language model ({config.model_type}): {why}."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket.")
     tokenizer = load_tokenizer(data.source)
     template = choose_template(tokenizer, recipe.ppo.chat_template, data.rows.train, data.base, "ppo.chat_template")
