@@ -28,6 +28,7 @@ from tunesmith.cli import (
     losses,
     predict,
     report,
+    reward_test,
     trace,
     train,
 )
@@ -51,6 +52,7 @@ MODULES = (
     losses,
     compare,
     adapt,
+    reward_test,
     experiment,
     diagnose,
     apply,
