@@ -23,6 +23,7 @@ MEASURED_BY: Mapping[str, list[str]] = {
     "embedding": ["evaluate", RUN, TEST],
     "reranker": ["evaluate", BASE, "--retrieval", SEARCH, "--rerank", RUN, "--top-k", "8"],
     "sft": ["evaluate", RUN, TEST],
+    "preference": ["evaluate", RUN, TEST],
     "reward": ["evaluate", RUN, TEST],
     "causal pretraining": ["evaluate", RUN, TEST],
 }

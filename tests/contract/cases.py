@@ -122,6 +122,16 @@ RANKED: list[Row] = [
 ]
 ANSWERS: list[Row] = [*questions(N_ROWS * 2)]
 TEXTS: list[Row] = [*texts(N_ROWS * 2)]
+NAMES = ("Ann", "Ben", "Cem")
+# The right answer, and a wrong one that is longer in half of the rows.
+PREFERRED: list[Row] = [
+    {
+        "prompt": row["prompt"],
+        "chosen": row["completion"],
+        "rejected": f" {NAMES[NAMES.index(row['completion'].strip()) - 1 - i % 2]}" + " and it" * (i // 2 % 2),
+    }
+    for i, row in enumerate(ANSWERS)
+]
 
 
 # Good answers say good things.
@@ -241,6 +251,16 @@ CASES = (
         columns={"prompt": "prompt", "completion": "completion"},
         sections=WRITTEN,
         write=general,
+    ),
+    Case(
+        "preference",
+        "preference",
+        "preference",
+        "llama",
+        **halves(PREFERRED),
+        empty="chosen",
+        columns={name: name for name in ("prompt", "chosen", "rejected")},
+        sections={"preference": {"beta": 0.5}, "evaluate": {"answers": {"rows": 6, "max_new_tokens": 3}}},
     ),
     Case(
         "causal pretraining",

@@ -19,7 +19,21 @@ import pytest
 import torch
 
 from tests.contract import toy_task
-from tests.contract.cases import ALL, BAD, CASES, GOOD, N_ROWS, PAIRS, PREFERENCES, TEXTS, THINGS, Case, Row, write_rows
+from tests.contract.cases import (
+    ALL,
+    BAD,
+    CASES,
+    GOOD,
+    N_ROWS,
+    PAIRS,
+    PREFERENCES,
+    PREFERRED,
+    TEXTS,
+    THINGS,
+    Case,
+    Row,
+    write_rows,
+)
 from tests.contract.conftest import Runs
 from tests.language_models import questions
 from tunesmith.diagnosis import after_training
@@ -38,14 +52,15 @@ PRETRAINING = frozenset({CAUSAL, MASKED})
 # Alarm -> the cases it is promised for. The others have no loss of known size (embedding); no classes (regression, embedding,
 # pretraining, and sft whose answers are not from a list); a loss as metric, which has no ceiling (sft, pretraining); no
 # commonest answer (embedding, sft, pretraining); or texts that are divided into windows, so that nothing is lost (pretraining).
-# A policy (ppo) makes its own training rows, so that its loss does not fall.
+# Preference runs start as their reference, which is checked before the training. A policy (ppo) makes its own training rows,
+# so that its loss does not fall.
 PROMISED: Mapping[str, frozenset[str]] = {
     "not finite": EVERY | SEQ2SEQ,
-    "first loss abnormal": EVERY - {"embedding", "ppo"},
+    "first loss abnormal": EVERY - {"embedding", "preference", "ppo"},
     "one class": frozenset({"classification", "reranker", "sft", "toy"}),
     "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
     "not above chance": frozenset({"classification", "reranker"}),
-    "at the ceiling": frozenset({"classification", "regression", "embedding", "reranker", "toy"}),
+    "at the ceiling": frozenset({"classification", "regression", "embedding", "reranker", "preference", "toy"}),
     "loss not lower": EVERY - {"ppo"},
     "validation far from training": EVERY - {"ppo"},
     "learning rate not reached": EVERY | SEQ2SEQ,
@@ -54,14 +69,17 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "collapsed embeddings": frozenset({"embedding"}),
     "certificate failed": EVERY | SEQ2SEQ,
     "still improving at the end": EVERY,
-    "empty answers": frozenset({"sft", "ppo"}),
-    "repetitive answers": frozenset({"sft", "ppo"}),
+    "empty answers": frozenset({"sft", "preference", "ppo"}),
+    "repetitive answers": frozenset({"sft", "preference", "ppo"}),
     "constant rewards": frozenset({"ppo"}),
     "answers are cut": frozenset({"ppo"}),
     "KL beyond the budget": frozenset({"ppo"}),
     "value not learning": frozenset({"ppo"}),
     "over-optimised": frozenset({"ppo"}),
-    "not above length": frozenset({"reward"}),
+    "both answers less likely": frozenset({"preference"}),
+    "margin saturated": frozenset({"preference"}),
+    "answer length drifted": frozenset({"preference"}),
+    "not above length": frozenset({"preference", "reward"}),
     "not above words": frozenset({"reward"}),
     "pairs equal after cut": frozenset({"reward"}),
 }
@@ -76,6 +94,7 @@ MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
 HACKED = ("answers are cut", "KL beyond the budget", "over-optimised")
 AIMLESS = ("constant rewards", "value not learning")
 SOLVED = ("at the ceiling",)
+DRIVEN, SHORTENED = ("both answers less likely", "margin saturated"), ("answer length drifted",)
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
 STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}
@@ -92,6 +111,7 @@ def planted_in(alarm: str) -> str:
     planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING, "solved": SOLVED}
     planted["cut"] = CUT
     planted |= {"hacked": HACKED, "aimless": AIMLESS}
+    planted |= {"driven": DRIVEN, "shortened": SHORTENED}
     return next(name for name, alarms in planted.items() if alarm in alarms)
 
 
@@ -149,8 +169,8 @@ def stuck(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
 
 
 def baselines(case: Case) -> list[str]:
-    if case.name == "reward":
-        return ["length", "bag_of_words"]
+    if case.name in ("preference", "reward"):
+        return ["length", "bag_of_words"][: 2 if case.name == "reward" else 1]
     return [name for name in ("majority", "chance") if case.name in PROMISED[f"not above {name}"]]
 
 
@@ -250,8 +270,8 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
     failed = Certificate("a row alone equals the row in a padded batch", False, 1.0, 1e-6, "planted")
     monkeypatch.setattr(save, "batch_invariance", lambda *_: failed)
     changes: dict[str, Any] = {"data": {"max_length": 6}}
-    if case.task == "sft":
-        changes = {"data": {"max_length": 14}, "sft": {"long_rows": "truncate"}}
+    if case.task in ("sft", "preference"):
+        changes = {"data": {"max_length": 14}, case.task: {"long_rows": "truncate"}}
     if case.name == "ppo":  # six tokens are those of the answer, and the shortest prompts have eighteen
         case = replace(case, rows=sorted(case.rows, key=lambda row: len(row["prompt"].split()))[4:])
         changes = {"data": {"max_length": 6 + 18}}
@@ -318,6 +338,12 @@ def backwards() -> tuple[list[Row], list[Row]]:
     return list(TEXTS[:N_ROWS]), [{"text": " ".join(reversed(row["text"].split()))} for row in rows]
 
 
+def turned_round() -> tuple[list[Row], list[Row]]:
+    """Validation prefers the other answer."""
+    other = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in PREFERRED[:N_ROWS]]
+    return list(PREFERRED[:N_ROWS]), other
+
+
 FAR_ROWS: Mapping[str, Callable[[], tuple[list[Row], list[Row]]]] = {
     "classification": flipped,
     "regression": reversed_scores,
@@ -325,6 +351,7 @@ FAR_ROWS: Mapping[str, Callable[[], tuple[list[Row], list[Row]]]] = {
     "reranker": ranks_of_nothing,
     "reward": turned_pairs,
     "sft": other_answers,
+    "preference": turned_round,
     CAUSAL: backwards,
     MASKED: backwards,
     "toy": flipped,
@@ -357,7 +384,7 @@ def solved(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Ala
     """A run on a test that the model and every baseline solve."""
     monkeypatch.setattr(evaluate, "defined_value", lambda *_: 1.0)
     train = {"max_steps": 4, "n_evaluations": 1, "n_logs": 4}
-    names = ["untuned"] if case.name == "embedding" else ["majority"]
+    names = ["untuned"] if case.name in ("embedding", "preference") else ["majority"]
     return runs.run(case, "solved", train=train, evaluate={"baselines": names}).result.alarms
 
 
@@ -420,6 +447,26 @@ def answering(runs: Runs, case: Case, name: str, token: str) -> tuple[Alarm, ...
     return runs.run(case, name, evaluate={"baselines": [], "answers": answers}, **changes).result.alarms
 
 
+def driven(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run that moves the model away from both answers."""
+    return pushed(runs, case, "driven", 0.05)
+
+
+def shortened(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a model without ends of answers that learns short ones."""
+    return pushed(runs, case, "shortened", 0.01)
+
+
+def pushed(runs: Runs, case: Case, name: str, learning_rate: float) -> tuple[Alarm, ...]:
+    """A run of pairs whose shorter answer is always chosen."""
+    longer = [{**row, "rejected": row["chosen"] + " and it was there"} for row in PREFERRED]
+    changes: dict[str, Any] = {
+        "train": {"learning_rate": learning_rate, "n_evaluations": 1},
+        "evaluate": {"answers": {"max_new_tokens": 16}},
+    }
+    return runs.run(replace(case, rows=longer[:N_ROWS], other=longer[N_ROWS:]), name, **changes).result.alarms
+
+
 RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]] = {
     "stuck": stuck,
     "short": short,
@@ -431,4 +478,6 @@ RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]
     "aimless": aimless,
     "solved": solved,
     "cut": cut,
+    "driven": driven,
+    "shortened": shortened,
 }

@@ -30,6 +30,7 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import sizes
 from tunesmith.recipe import sections
 from tunesmith.recipe import tasks as settings
+from tunesmith.recipe.learning_rates import LearningRates
 from tunesmith.recipe.metric_names import CLASS_METRICS
 from tunesmith.tasks import table
 from tunesmith.tasks.task import (
@@ -57,7 +58,7 @@ SETTINGS = settings.TaskSettings(
     metrics=CLASS_METRICS,
     default_metric="macro_f1",
     baselines=("majority",),
-    learning_rates=settings.LearningRates(((inf, 1e-2),), adapter=((inf, 1e-2),)),
+    learning_rates=LearningRates(((inf, 1e-2),), adapter=((inf, 1e-2),)),
 )
 
 

@@ -62,7 +62,7 @@ data:
 outptu: x
 """
     assert problems(tmp_path, text, "train.n_seeds=0", "adapter.r=8", "foo") == [
-        "recipe.yaml:1 task: expected one of classification, regression, embedding, sft, pretraining, reward, ppo, "
+        "recipe.yaml:1 task: expected one of classification, regression, embedding, sft, preference, pretraining, reward, ppo, "
         'found the text "clasification". Did you mean classification?',
         "recipe.yaml:3 train.learning_rat: there is no key learning_rat in train. Did you mean train.learning_rate?",
         'recipe.yaml:4 train.learning_rate: expected a number above 0, found the text "abc".',

@@ -47,8 +47,8 @@ from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
         (
             "",
             (),
-            "Keys of a recipe: task, model, data, adapter, quantisation, embedding, sft, pretraining, reward, ppo, rewards, "
-            "train, evaluate, diagnose, upstream, parallel, output.",
+            "Keys of a recipe: task, model, data, adapter, quantisation, embedding, sft, preference, pretraining, reward, ppo, "
+            "rewards, train, evaluate, diagnose, upstream, parallel, output.",
         ),
     ],
 )
@@ -94,7 +94,9 @@ def test_names_that_people_type_have_a_remedy_wherever_they_stand(line: str) -> 
     assert remedy in suggest_upstream(name) or OWNED[name] == suggest_upstream(name)
 
 
-KEY_IN_TEXT = re.compile(r"\b(?:data|model|train|evaluate|embedding|sft|pretraining|parallel|upstream|diagnose)(?:\.[a-z_0-9]+)+")
+KEY_IN_TEXT = re.compile(
+    r"\b(?:data|model|train|evaluate|embedding|sft|preference|pretraining|reward|parallel|upstream|diagnose)(?:\.[a-z_0-9]+)+"
+)
 
 
 @pytest.mark.parametrize("text", sorted({*SENTENCES.values(), *OWNED.values(), *RENAMED.values()}))

@@ -34,6 +34,7 @@ VALUES: dict[Key, Any] = {
     ("reward",): {"center_rewards_coefficient": 0.01},
     ("ppo",): {"kl_coef": 0.1},
     ("rewards",): {"gold": "rewards.py:gold"},
+    ("preference",): {"loss_type": "ipo"},
     ("quantisation",): "nf4",
     ("model", "tokenizer"): "builtin:minilm",
     ("model", "new_tokens"): ["<new>"],
@@ -75,6 +76,9 @@ VALUES: dict[Key, Any] = {
     ("evaluate", "evaluators"): ["TripletEvaluator"],
     ("evaluate", "retrieval"): "folder",
     ("evaluate", "answers"): {"max_new_tokens": 3},
+    ("evaluate", "answers", "shots"): 1,
+    ("evaluate", "answers", "pattern"): "(.*)",
+    ("evaluate", "answers", "function"): "metric.py:score",
     ("evaluate", "stride"): 8,
     ("evaluate", "context_lengths"): [8],
     ("evaluate", "general"): "texts.txt",
@@ -98,6 +102,8 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
         recipe |= {"rewards": {"reward_funcs": ["rewards.py:score"]}}
     if key == ("quantisation",):
         recipe |= {"adapter": {"method": "lora"}}
+    if key[-1:] == ("pattern",) and TASKS[name].has_key(key):
+        recipe["evaluate"] = {"answers": {"rows": 1}}
     if key == ("embedding", "losses") and name == "embedding":
         recipe |= {"data": {"train": "a.csv", "also": ["more.csv"]}, "embedding": {"mix": "proportional"}}
     if key[-1:] in (("function_range",), ("lower_is_better",)) and TASKS[name].has_key(key):

@@ -224,3 +224,12 @@ def test_it_follows_the_split_and_the_metric_of_the_headline(requested: str | No
     assert headline(result).sentence.startswith(f"{metric.split.capitalize()} {display_name(metric.name)} ")
     assert display_name(metric.name) in recommendation(result).sentence
     assert " ".join(summary_lines(result, width=None)).startswith(recommendation(result).sentence)
+
+
+def test_the_length_of_answers_is_no_alternative_to_a_language_model() -> None:
+    metric = Metric("accuracy", "test", 0.6, 0.5, 0.7, 100)
+    for difference, word in ((-0.02, "cannot tell"), (-0.3, "worse")):
+        result = run(metric, against(metric, "length", difference, word), task="preference")  # type: ignore[arg-type]
+        written = replace(result, data={"problem_type": "causal_language_model"})
+        assert recommendation(written).action == "do not use"
+        assert recommendation(result).action == "use the simpler one"

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tunesmith.training.sampling import BucketedSampler, bucketed_order
+from tunesmith.training.sampling import BucketedSampler, bucketed_order, interleaved_order, interleaved_rows
 
 LENGTHS = np.random.default_rng(0).integers(4, 60, 3001)
 
@@ -57,3 +59,23 @@ def test_sampler_follows_the_epoch():
     assert list(sampler) == first == bucketed_order(LENGTHS, 32, 5, 0).tolist()
     sampler.set_epoch(1)
     assert list(sampler) == bucketed_order(LENGTHS, 32, 5, 1).tolist()
+
+
+@given(st.integers(2, 60), st.floats(0.1, 0.9), st.integers(2, 9), st.integers(0, 5))
+def test_good_and_bad_answers_are_spread_over_the_epoch(count: int, share: float, batch_size: int, epoch: int) -> None:
+    desirable = np.arange(count) < max(1, round(share * count))
+    order = interleaved_order(desirable, batch_size, 7, epoch)
+    assert len(order) == interleaved_rows(count, batch_size)
+    assert len(order) % batch_size != 1
+    assert len(set(order.tolist())) == len(order)
+    assert order.tolist() == interleaved_order(desirable, batch_size, 7, epoch).tolist()
+    for start in range(0, count - batch_size, batch_size):  # a batch has its share of good answers, to one or two
+        n_good = int(desirable[order[start : start + batch_size]].sum())
+        assert abs(n_good - batch_size * desirable.mean()) <= 2
+
+
+def test_a_sorted_file_gives_batches_of_both_kinds_in_another_order_each_epoch() -> None:
+    desirable = np.array([True] * 20 + [False] * 20)
+    first, second = (interleaved_order(desirable, 4, 0, epoch) for epoch in (0, 1))
+    assert first.tolist() != second.tolist()
+    assert all(0 < desirable[order[i : i + 4]].sum() < 4 for order in (first, second) for i in range(0, 40, 4))

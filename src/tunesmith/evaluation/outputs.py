@@ -73,6 +73,7 @@ class Outputs:
         losses: (N) the training loss of each row, without class weights.
         row_scores: metric -> (n) a value per row or query: retrieval, exact match, pair accuracy, in [0, 1]; or a number of
             ``metric_names.UNBOUNDED_METRICS``, such as a reward.
+        row_values: name -> (N) further values of each row for predictions.parquet, which no metric is computed from here.
         token_losses: (N) summed losses and token counts.
         n_bytes: (N) UTF-8 bytes of the counted tokens of each row.
         texts: (n) generated texts.
@@ -89,6 +90,7 @@ class Outputs:
     predictions: Predictions | None = None
     losses: Array | None = None
     row_scores: Mapping[str, Array] = field(default_factory=dict)
+    row_values: Mapping[str, Array] = field(default_factory=dict)
     token_losses: TokenLosses | None = None
     n_bytes: Array | None = None
     texts: tuple[str, ...] = ()

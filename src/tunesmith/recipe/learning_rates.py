@@ -39,3 +39,5 @@ EMBEDDING_RATES = LearningRates(((inf, 2e-5),), adapter=((inf, 1e-3),))
 LANGUAGE_RATES = LearningRates(((200e6, 1e-4), (1e9, 5e-5), (inf, 2e-5)), adapter=((200e6, 1e-3), (inf, 2e-4)))
 # Higher rates leave the reference within a few steps (docs/how-to/reinforcement-learning.md).
 REINFORCEMENT_RATES = LearningRates(((20e6, 3e-5), (200e6, 1e-5), (inf, 2e-6)), adapter=((20e6, 3e-4), (inf, 5e-5)))
+# The loss measures the distance to the reference, and answers degenerate soon (TRL's default: 1e-6).
+PREFERENCE_RATES = LearningRates(((200e6, 1e-5), (1e9, 2e-6), (inf, 1e-6)), adapter=((200e6, 1e-4), (inf, 1e-5)))

@@ -48,6 +48,12 @@ STANDARD_ERROR = "_standard_error"
 UNBOUNDED_METRICS = frozenset({*REWARD_METRICS, "kl", "answer_tokens"})
 """Metrics of single rows that are no shares: their means have no ends at 0 and 1."""
 DEFAULT_LABEL_METRIC = "macro_f1"
+PREFERENCE_SCORES = (*PAIR_SCORES, "likelihood_accuracy")
+"""Scores of a pair: whether the chosen answer has the higher implicit reward, and the higher likelihood per token; ties half."""
+PREFERENCE_FALLING = ("loss", "chosen_nll", "rejected_change", "looping", "answer_tokens")
+PREFERENCE_FIGURES = ("margin", "chosen_change", *PREFERENCE_FALLING)
+"""Figures of preference runs: of the implicit reward, of the log-probabilities, and of generated answers."""
+PREFERENCE_METRICS = (*PREFERENCE_SCORES, *PREFERENCE_FIGURES)
 LOSS = "loss"
 """The training loss on validation, which every task may select the checkpoint by."""
 
@@ -64,6 +70,7 @@ TITLES: Mapping[str, str] = {
 DIRECTIONS: Mapping[str, bool] = {
     **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
     **dict.fromkeys((*BINARY_METRICS, MEAN_CORRELATION), True),
+    **{name: name not in PREFERENCE_FALLING for name in PREFERENCE_METRICS},
     **dict.fromkeys((*REWARD_METRICS, "finished"), True),
     **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS, "kl", "answer_tokens", "repetition"), False),
     **{f"{name}{STANDARD_ERROR}": False for name in REWARD_METRICS},

@@ -123,7 +123,6 @@ MORE_SENTENCES = by_name(
         "neat_packing eval_packing eval_sample_packing": "Write sft.packing, or pretraining.packing.",
         "predict_with_generate generation_config": "Answers are generated in evaluations by evaluate.answers.",
         "ignore_pad_token_for_loss": "Padding never counts in a loss.",
-        "loss_type": "The task decides; an embedding model has embedding.loss.",
         "source_prefix": "Write the prefix into the rows; an embedding model has embedding.prompts.",
         "similarity_fn_name": "Vectors are compared by cosine.",
         "use_amp": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",

@@ -11,9 +11,16 @@ from pydantic import ConfigDict, Field, PositiveInt
 
 from tunesmith.recipe.reinforcement_sections import PpoSection, RewardsSection
 from tunesmith.recipe.section import Fraction, NotNegative, Section
-from tunesmith.recipe.task_sections import AnswersSection, EmbeddingSection, PretrainingSection, RewardSection, SftSection
+from tunesmith.recipe.task_sections import (
+    AnswersSection,
+    EmbeddingSection,
+    PreferenceSection,
+    PretrainingSection,
+    RewardSection,
+    SftSection,
+)
 
-TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining", "reward", "ppo"]
+TaskName = Literal["classification", "regression", "embedding", "sft", "preference", "pretraining", "reward", "ppo"]
 AUTO = "auto"
 DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -263,7 +270,7 @@ class EvaluateSection(Section):
     baselines: (
         list[Literal["majority", "chance", "tfidf", "frozen", "untuned", "bm25", "few_shot", "length", "bag_of_words"]] | None
     ) = None
-    """Default: those of the task: majority, chance, tfidf, frozen, untuned; reward: length, bag_of_words, untuned; ..."""
+    """Default: those of the task: majority, chance, tfidf, frozen, untuned; preference: untuned, length; ..."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples of every confidence interval."""
 
@@ -300,7 +307,7 @@ class Recipe(Section):
     """The top-level section."""
 
     task: TaskName = "classification"
-    """classification, regression, embedding, sft (answers), pretraining (texts), reward (pairs of answers), or ppo (rewards)."""
+    """classification, regression, embedding, sft (answers), pretraining (texts), preference, reward (pairs), or ppo (rewards)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
@@ -313,6 +320,8 @@ class Recipe(Section):
     """Training of sentence embedding models and rerankers."""
     sft: SftSection = SftSection()
     """Supervised fine-tuning of a language model."""
+    preference: PreferenceSection = PreferenceSection()
+    """Learning from preferences: better and worse answers."""
     pretraining: PretrainingSection = PretrainingSection()
     """Continued pretraining on plain texts."""
     reward: RewardSection = RewardSection()

@@ -148,3 +148,46 @@ class AnswersSection(Section):
     """A regular expression whose first group extracts the part of an answer to compare: "#### (.*)"."""
     function: str | None = None
     """file.py:name, a function of (answer, reference, row) that returns a score from 0 to 1."""
+
+
+class PreferenceSection(Section):
+    """Learning from preferences (task: preference) with TRL. TRL's names; an option that the loss does not read is refused."""
+
+    loss_type: str | list[str] = "sigmoid"
+    """The loss: sigmoid (DPO), ipo, robust, kto, ..., or a list of DPO's losses; experimental: cpo, simpo, alphapo, orpo."""
+    loss_weights: list[float] = []
+    """Weights of several losses. Default: 1 each."""
+    beta: float | None = Field(default=None, gt=0.0)
+    """How strongly the model is held to the reference (orpo: weight of the odds ratio). Default: 0.1; simpo and alphapo: 2."""
+    label_smoothing: float | None = Field(default=None, ge=0.0, lt=0.5)
+    """Share of pairs that may be reversed; read by robust, exo_pair, aot, aot_unpaired, cpo, simpo, alphapo. Default: 0."""
+    f_divergence_type: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = "reverse_kl"
+    """The divergence from the reference (f-DPO)."""
+    f_alpha_divergence_coef: float | None = None
+    """Coefficient of alpha_divergence. Default: 0.5."""
+    ld_alpha: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Weight of the tokens of the longer answer beyond the length of the shorter one (LD-DPO). Default: 1, all alike."""
+    discopop_tau: float | None = Field(default=None, gt=0.0)
+    """Temperature of discopop. Default: 0.05."""
+    use_weighting: bool = False
+    """Weigh pairs by the model's own probabilities of both answers (WPO)."""
+    sync_ref_model: bool = False
+    """Let the reference follow the model (TR-DPO); not with an adapter."""
+    ref_model_mixup_alpha: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Share of the model in the reference at each synchronisation. Default: 0.6."""
+    ref_model_sync_steps: PositiveInt | None = None
+    """Optimizer steps between synchronisations. Default: 512."""
+    desirable_weight: float | None = Field(default=None, gt=0.0)
+    """kto: weight of the good answers. Default: 1."""
+    undesirable_weight: float | None = Field(default=None, gt=0.0)
+    """kto: weight of the bad answers. Default: 1."""
+    cpo_alpha: float | None = Field(default=None, ge=0.0)
+    """Weight of the loss of the chosen answer beside cpo's. Default: 1; simpo: 0, as in its paper."""
+    simpo_gamma: float | None = Field(default=None, ge=0.0)
+    """simpo, alphapo: the margin between the rewards of both answers, which are beta times nats a token. Default: 0.5."""
+    alpha: float | None = None
+    """alphapo: shape of its reward. Default: 0.25."""
+    chat_template: str | None = None
+    """Chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has no template."""
+    long_rows: Literal["drop", "truncate", "error"] = "drop"
+    """Pairs longer than data.max_length: left out; truncate cuts the prompt at its start, never an answer."""

@@ -12,13 +12,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith.recipe.learning_rates import (
-    EMBEDDING_RATES,
-    ENCODER_RATES,
-    LANGUAGE_RATES,
-    REINFORCEMENT_RATES,
-    LearningRates,
-)
+from tunesmith.recipe import learning_rates as rates
 from tunesmith.recipe.metric_names import (
     ALIASES,
     ANSWER_METRICS,
@@ -31,6 +25,7 @@ from tunesmith.recipe.metric_names import (
     MEAN_CORRELATION,
     NUMBER_METRICS,
     PAIR_METRICS,
+    PREFERENCE_METRICS,
     REWARD_METRICS,
     SEARCH_METRICS,
     TEXT_METRICS,
@@ -79,7 +74,7 @@ class TaskSettings:
     metrics: tuple[str, ...]
     default_metric: str
     baselines: tuple[str, ...]
-    learning_rates: LearningRates
+    learning_rates: rates.LearningRates
     named_metrics: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     batch_rows: int | None = None
@@ -119,7 +114,7 @@ _CLASSIFICATION = TaskSettings(
     named_metrics=BINARY_METRICS,
     default_metric=DEFAULT_LABEL_METRIC,
     baselines=("majority", "chance", "tfidf", "frozen", "untuned"),
-    learning_rates=ENCODER_RATES,
+    learning_rates=rates.ENCODER_RATES,
     min_steps=300,
 )
 _REGRESSION = replace(
@@ -147,7 +142,7 @@ _EMBEDDING = TaskSettings(
     metrics=(*SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS),
     default_metric="ndcg@10",
     baselines=("untuned", "tfidf", "bm25"),
-    learning_rates=EMBEDDING_RATES,
+    learning_rates=rates.EMBEDDING_RATES,
     searches=True,
 )
 # A classifier of pairs, which then reorders the results of a search: ``embedding.head: cross-encoder``.
@@ -160,7 +155,7 @@ _RERANKER = replace(
     metrics=CLASS_METRICS,
     default_metric="average_precision",
     baselines=("majority", "chance", "tfidf", "bm25"),
-    learning_rates=ENCODER_RATES,
+    learning_rates=rates.ENCODER_RATES,
     searches=False,
 )
 _SFT = TaskSettings(
@@ -175,7 +170,7 @@ _SFT = TaskSettings(
     metrics=(*LOSS_METRICS, *TEXT_METRICS, *LABEL_METRICS),
     default_metric="loss",
     baselines=("untuned", "few_shot", "chance"),
-    learning_rates=LANGUAGE_RATES,
+    learning_rates=rates.LANGUAGE_RATES,
     # Conversations are long, and a few hundred of them are a few dozen steps.
     batch_rows=8,
     small_model_batch_rows=None,
@@ -205,7 +200,7 @@ _REWARD = TaskSettings(
     metrics=("accuracy", "log_loss", "calibration_error"),
     default_metric="accuracy",
     baselines=("length", "bag_of_words", "untuned"),
-    learning_rates=ENCODER_RATES,
+    learning_rates=rates.ENCODER_RATES,
     batch_rows=16,
     small_model_batch_rows=None,
 )
@@ -221,10 +216,22 @@ _PPO = TaskSettings(
     metrics=(*REWARD_METRICS, *ANSWER_METRICS, "loss"),
     default_metric="reward",
     baselines=("untuned",),
-    learning_rates=REINFORCEMENT_RATES,
+    learning_rates=rates.REINFORCEMENT_RATES,
     loss_falls=False,
 )
-_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING, _REWARD, _PPO)
+_PREFERENCE = replace(
+    _SFT,
+    name="preference",
+    task="preference",
+    description="Trains a causal language model on better and worse answers, against a reference (DPO, KTO and their relatives).",
+    columns=("id", "group", "split", "label", "score", "prompt", "completion", "chosen", "rejected"),
+    sections=("preference",),
+    metrics=PREFERENCE_METRICS,
+    default_metric="accuracy",
+    baselines=("untuned", "length"),
+    learning_rates=rates.PREFERENCE_RATES,
+)
+_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PREFERENCE, _PRETRAINING, _REWARD, _PPO)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 
@@ -239,12 +246,12 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
-    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("reward", "ppo")),
+    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("preference", "reward", "ppo")),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),
     ("data", "template"): ("classification", "regression"),
-    ("data", "labels"): ("classification", "embedding", "reward"),
+    ("data", "labels"): ("classification", "embedding", "preference", "reward"),
     ("data", "label_separator"): ("classification",),
     ("data", "keep_null_labels"): ("classification",),
     ("embedding", "first_stage"): ("reranker",),
@@ -254,14 +261,15 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "distillation"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-    ("evaluate", "metric"): ("classification", "regression", "embedding", "reward", *_LANGUAGE, "ppo"),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", "preference", "reward", *_LANGUAGE, "ppo"),
     ("evaluate", "positive_class"): ("classification",),
     **{("evaluate", key): _MEASURED for key in ("function", "function_range", "lower_is_better")},
     ("evaluate", "evaluators"): ("embedding",),
     ("evaluate", "tune_threshold"): ("classification",),
     ("evaluate", "retrieval"): ("embedding", "reranker"),
     ("evaluate", "corpus"): ("embedding",),
-    ("evaluate", "answers"): ("sft",),
+    ("evaluate", "answers"): ("sft", "preference"),
+    **{("evaluate", "answers", key): ("sft",) for key in ("shots", "pattern", "function")},
     ("evaluate", "stride"): _LANGUAGE,
     ("evaluate", "context_lengths"): _LANGUAGE,
     ("evaluate", "general"): _LANGUAGE,

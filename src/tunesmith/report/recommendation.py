@@ -35,6 +35,8 @@ USELESS = {
 """Alarms of a run whose model is of no use, whatever its metrics are; with the reason, or empty if the message is the reason."""
 WITHOUT_LEARNING = frozenset({"majority", "chance"})
 """Baselines that do not read the texts: a model that is no better than one of them is no alternative to them either."""
+WITHOUT_ANSWERS = frozenset({"length"})
+"""Baselines that order answers and write none: no alternative to a language model."""
 MOST_TIMES = 20
 """Number of test rows, in multiples of the present number, beyond which more rows are no advice."""
 SOLVED = "at the ceiling"
@@ -72,7 +74,7 @@ def recommendation(result: RunResult) -> Recommendation:
         return Recommendation("get more test rows", f"Get a harder test: {' '.join(solved.message.split())}")
     worse, undecided = (next((v for v in verdicts if v.word == word), None) for word in ("worse", "cannot tell"))
     if worse is not None:
-        return when_worse(worse, metric)
+        return when_worse(worse, metric, result)
     if undecided is not None:
         return when_undecided(undecided, metric, result)
     return when_better(verdicts[0], metric, len(verdicts), bool(result.alarms))
@@ -96,10 +98,10 @@ def when_useless(alarm: Alarm, verdicts: Sequence[Verdict]) -> Recommendation:
     return Recommendation("do not use", f"Do not use this model: {reason}{instead}.")
 
 
-def when_worse(verdict: Verdict, metric: Metric) -> Recommendation:
+def when_worse(verdict: Verdict, metric: Metric, result: RunResult) -> Recommendation:
     """Recommends the baseline that is better than the model."""
     baseline, name = display_name(verdict.against), display_name(metric.name)
-    if verdict.against in WITHOUT_LEARNING:
+    if is_no_alternative(verdict, result):
         reason = f"it is worse than {baseline} in {name} by {amount(verdict)}"
         return Recommendation("do not use", f"Do not use this model: {reason}.")
     reason = f"the fine-tuned model is worse in {name} by {amount(verdict)}"
@@ -125,9 +127,15 @@ def when_undecided(verdict: Verdict, metric: Metric, result: RunResult) -> Recom
         return Recommendation("get more test rows", f"{get}{' or seeds' if n_seeds(result) > 1 else ''}: {more}.")
     difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
     reason = f"not shown to be better in {name} (difference {difference})"
-    if verdict.against in WITHOUT_LEARNING:
+    if is_no_alternative(verdict, result):
         return Recommendation("do not use", f"Do not use this model: compared with {baseline}, it is {reason}.")
     return Recommendation("use the simpler one", f"Use the simpler one, {baseline}: the fine-tuned model is {reason}.")
+
+
+def is_no_alternative(verdict: Verdict, result: RunResult) -> bool:
+    """Returns whether the baseline of a verdict cannot be used in place of the model."""
+    writes = result.data.get("problem_type") == CAUSAL
+    return verdict.against in WITHOUT_LEARNING or (writes and verdict.against in WITHOUT_ANSWERS)
 
 
 def when_better(verdict: Verdict, metric: Metric, n_verdicts: int, has_alarms: bool) -> Recommendation:

@@ -16,6 +16,7 @@ from tunesmith.tasks.classification import data as classification
 from tunesmith.tasks.embedding import data as embedding
 from tunesmith.tasks.language import data as language
 from tunesmith.tasks.ppo import data as ppo
+from tunesmith.tasks.preference import data as preference
 from tunesmith.tasks.reranker import data as reranker
 from tunesmith.tasks.reward import data as reward
 from tunesmith.tasks.task import TaskReading, TaskSteps
@@ -48,6 +49,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "embedding": Task(embedding.READING, partial(steps_in, "embedding")),
         "reranker": Task(reranker.READING, partial(steps_in, "reranker")),
         "sft": Task(language.READING, partial(steps_in, "language")),
+        "preference": Task(preference.READING, partial(steps_in, "preference")),
         "pretraining": Task(language.READING, partial(steps_in, "language")),
         "reward": Task(reward.READING, partial(steps_in, "reward")),
         "ppo": Task(ppo.READING, partial(steps_in, "ppo")),

@@ -153,8 +153,12 @@ class GuardedTrainer(Trainer):
             if self.args.world_size == 1:  # with several processes upstream's mean over all of them is the right one
                 logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)
             self.pending_losses = []
-        logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
+        logs["seconds"] = self.elapsed_seconds()
         super().log(logs, start_time)
+
+    def elapsed_seconds(self) -> float:
+        """Returns the seconds since the trainer was made."""
+        return round(time.monotonic() - self.started_seconds, 3)
 
     def get_batch_samples(self, *arguments: object, **named: object) -> Any:
         self.mark = self.mark or time.perf_counter()

@@ -63,3 +63,44 @@ class BucketedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         yield from bucketed_order(self.lengths, self.batch_size, self.seed, self.epoch).tolist()
+
+
+def interleaved_order(desirable: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns the positions of all rows in training order (N), with good and bad answers spread evenly.
+
+    Both kinds are shuffled, and each kind is spread over the whole epoch, so that every batch has about its share of both. A pure
+    function of its arguments. A last batch of one row is left out, since the loss compares the rows of a batch: another row in
+    each epoch.
+
+    Args:
+        desirable: (N) whether an answer is a good one.
+    """
+    draw = np.random.default_rng([seed, epoch])
+    places = np.empty(len(desirable))
+    for kind in (True, False):
+        rows = draw.permutation(np.flatnonzero(desirable == kind))
+        # In the middle of equal parts of the epoch, moved together by one draw, so that ties fall either way.
+        places[rows] = (np.arange(len(rows)) + draw.random()) / max(1, len(rows))
+    order = np.argsort(places, kind="stable")
+    return order[: interleaved_rows(len(order), batch_size)]
+
+
+def interleaved_rows(count: int, batch_size: int) -> int:
+    """Returns the number of rows of an epoch of ``interleaved_order``."""
+    return count - 1 if count % batch_size == 1 else count
+
+
+class InterleavedSampler(Sampler[int]):
+    """Yields ``interleaved_order`` of the epoch that ``set_epoch`` names; upstream's trainer calls it before every epoch."""
+
+    def __init__(self, desirable: np.ndarray, batch_size: int, seed: int) -> None:
+        self.desirable, self.batch_size, self.seed, self.epoch = np.asarray(desirable), batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return interleaved_rows(len(self.desirable), self.batch_size)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from interleaved_order(self.desirable, self.batch_size, self.seed, self.epoch).tolist()

@@ -27,7 +27,7 @@ from tunesmith.recipe.metric_names import (
     DEFAULT_LABEL_METRIC,
     LABEL_METRICS,
     LOSS_METRICS,
-    PAIR_SCORES,
+    PREFERENCE_SCORES,
     REWARD_METRICS,
     TEXT_METRICS,
     at_dimension,
@@ -47,7 +47,7 @@ from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_o
 from tunesmith.workflows.saved_splits import SavedSplit, function_metrics, positive_of, saved_function, saved_seeds
 
 BITS = "bits_per_byte"
-OF_ANSWERS = (*REWARD_METRICS, *ANSWER_METRICS, *TEXT_METRICS, *PAIR_SCORES)
+OF_ANSWERS = (*REWARD_METRICS, *ANSWER_METRICS, *TEXT_METRICS, *PREFERENCE_SCORES)
 """Metrics of which each answered row, or pair of answers, has a value in the saved predictions."""
 
 

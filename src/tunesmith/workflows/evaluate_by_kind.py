@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.models.kind import HUB, WRITING, ModelKind, detect_model_kind
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.saved_recipe import result_of_model
 
 MEASURES: Mapping[ModelKind, tuple[str, str]] = {
     **dict.fromkeys(WRITING, ("tasks.language.evaluate_model", "evaluate_language")),
@@ -18,6 +20,8 @@ MEASURES: Mapping[ModelKind, tuple[str, str]] = {
     "classifier": ("workflows.evaluate", "evaluate"),
 }
 """Kind of model -> the module and the function that measure it; imported when they are needed."""
+OF_PREFERENCES = ("tasks.preference.evaluate_model", "evaluate_preferences")
+"""The same for a causal model that is the run of a preference task."""
 OF_RUNS = ("classifier", "reward")
 """Kinds whose function takes a run itself."""
 
@@ -36,7 +40,16 @@ def evaluate_by_kind(target: str | Path | Run, data: object, *, kind: ModelKind 
     name = str(folder_of(target))
     kind = detect_model_kind(name) if kind is None else kind
     module, function = MEASURES[kind]
+    if kind == "causal" and is_preference_run(name):
+        module, function = OF_PREFERENCES
     measure: Callable[..., RunResult] = getattr(import_module(f"tunesmith.{module}"), function)
     if "against" in options:
         options["against"] = [str(other).removeprefix(HUB) for other in options["against"]]
     return measure(target if kind in OF_RUNS else name.removeprefix(HUB), data, **options)
+
+
+def is_preference_run(name: str) -> bool:
+    """Tells whether a name is the run of a preference task, or a model that one has kept."""
+    result = result_of_model(Path(name))
+    settings = None if result is None else TASKS.get(result.task)
+    return settings is not None and settings.has_key(("preference",))
