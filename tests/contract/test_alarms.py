@@ -453,18 +453,21 @@ def driven(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Al
 
 
 def shortened(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
-    """A run of a model without ends of answers that learns short ones."""
-    return pushed(runs, case, "shortened", 0.01)
+    """A run that learns short answers, where the better answers of the evaluated rows are long."""
+    return pushed(runs, case, "shortened", 0.01, turned=True)
 
 
-def pushed(runs: Runs, case: Case, name: str, learning_rate: float) -> tuple[Alarm, ...]:
-    """A run of pairs whose shorter answer is always chosen."""
+def pushed(runs: Runs, case: Case, name: str, learning_rate: float, *, turned: bool = False) -> tuple[Alarm, ...]:
+    """A run of pairs whose shorter answer is always chosen, in the evaluated rows the longer one if they are turned."""
     longer = [{**row, "rejected": row["chosen"] + " and it was there"} for row in PREFERRED]
+    other = longer[N_ROWS:]
+    if turned:
+        other = [{**row, "chosen": row["chosen"] + " and it was there" * 3, "rejected": row["chosen"]} for row in other]
     changes: dict[str, Any] = {
         "train": {"learning_rate": learning_rate, "n_evaluations": 1},
         "evaluate": {"answers": {"max_new_tokens": 16}},
     }
-    return runs.run(replace(case, rows=longer[:N_ROWS], other=longer[N_ROWS:]), name, **changes).result.alarms
+    return runs.run(replace(case, rows=longer[:N_ROWS], other=other), name, **changes).result.alarms
 
 
 RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]] = {

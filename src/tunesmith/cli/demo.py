@@ -163,6 +163,18 @@ def unlikely_answers(run: SavedRun) -> list[str]:
     return [*lines, *(f"    {rows['loss'][i]:.2f}  row {rows['row_id'][i]}: {clip(rows['label'][i], 70)}" for i in order)]
 
 
+def wrong_pairs(run: SavedRun) -> list[str]:
+    """Lists the evaluation pairs whose better answer has gained least on the worse one."""
+    from tunesmith.data.cells import clip
+    from tunesmith.report.words import main_split
+
+    rows = run.rows(main_split(run.result))
+    gains = [chosen - rejected for chosen, rejected in zip(rows["chosen_reward"], rows["rejected_reward"], strict=True)]
+    order = sorted(range(len(gains)), key=gains.__getitem__)[:SHOWN_ROWS]
+    lines = [f"  Pairs whose better answer gained least on the worse one, of {len(gains)} (implicit reward):"]
+    return [*lines, *(f"    {gains[i]:+.2f}  row {rows['row_id'][i]}: {clip(rows['text'][i], 70)}" for i in order)]
+
+
 def worst_queries(run: SavedRun) -> list[str]:
     """Lists the queries of the evaluation split with the lowest retrieval score."""
     from tunesmith.data.cells import clip
@@ -221,15 +233,27 @@ DEMOS = {
             "tunesmith init YOUR_FILE.jsonl",
         ),
     ),
+    "preference": Demo(
+        opening=(
+            "A tiny language model ({model}) learns from pairs which of two answers people prefer (DPO).",
+            "On other pairs it is compared with itself before the training, and with the length of the answers alone.",
+        ),
+        hardest=wrong_pairs,
+        next_commands=(
+            'tunesmith generate {folder} "Write the things as a JSON list. Mara has a lamp, a net and a drum."',
+            "tunesmith evaluate {folder} builtin:preference_test",
+        ),
+    ),
 }
 
 VERB = Verb(
     name="demo",
     takes="[TASK]",
     does="train on built-in data and see the results, without a network",
-    about="Trains a built-in model on built-in data (support messages, questions and passages, or instructions and answers),\n"
-    "and explains the results in plain words. Needs no data and no network; takes one or two minutes on two cores.",
-    example="tunesmith demo\ntunesmith demo embedding\ntunesmith demo sft",
+    about="Trains a built-in model on built-in data (support messages, questions and passages, instructions and answers,\n"
+    "or pairs of a better and a worse answer), and explains the results in plain words. Needs no data and no network;\n"
+    "takes one or two minutes on two cores.",
+    example="tunesmith demo\ntunesmith demo embedding\ntunesmith demo sft\ntunesmith demo preference",
     add_arguments=add_arguments,
     run=run,
 )

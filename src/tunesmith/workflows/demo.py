@@ -13,7 +13,12 @@ from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
 from tunesmith.workflows.notebook import listener_here
 
-RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
+RECIPES = {
+    "classification": "demo.yaml",
+    "embedding": "demo_embedding.yaml",
+    "sft": "demo_sft.yaml",
+    "preference": "demo_preference.yaml",
+}
 """Task -> its recipe in ``data/samples``."""
 
 
@@ -21,7 +26,7 @@ def demo(task: str = "classification", *, output: str | Path | None = None, list
     """Trains a built-in model on built-in data, in one or two minutes on two cores, and returns the finished run.
 
     Args:
-        task: ``classification``, ``embedding`` or ``sft``.
+        task: ``classification``, ``embedding``, ``sft`` or ``preference``.
         output: the run folder; default: ``runs/demo`` or ``runs/demo-TASK``. An earlier demo in it is replaced.
 
     Raises InputError if there is no such task, or the folder holds another run.

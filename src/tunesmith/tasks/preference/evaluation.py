@@ -22,7 +22,7 @@ from tunesmith.report.numbers import number
 from tunesmith.results import Alarm
 from tunesmith.tasks.language.evaluation import FEWEST_ANSWERS, UNTUNED, degenerate_answers
 from tunesmith.tasks.preference.model import PreferenceSession
-from tunesmith.tasks.preference.scoring import outputs_of, score_answers
+from tunesmith.tasks.preference.scoring import PreferenceSplit, outputs_of, score_answers
 from tunesmith.tasks.reward.evaluation import figures
 from tunesmith.tasks.task import Baselines, Evaluation
 from tunesmith.training.history import LogHistory
@@ -107,7 +107,7 @@ def alarms(session: PreferenceSession, evaluation: Evaluation) -> list[Alarm]:
     found = [
         both_fall(ours, before, name),
         saturated(evaluation.best.fit.history, evaluation.best.fit.schedule.total_steps, session),
-        length_drift(ours, before, name),
+        length_drift(ours, before, name, chosen_tokens(split)),
         not_above_length(evaluation, name),
     ]
     answers = answers_of(split.source)
@@ -142,17 +142,33 @@ def saturated(history: LogHistory, total_steps: int, session: PreferenceSession)
     return Alarm("margin saturated", message, remedy)
 
 
-def length_drift(ours: Outputs, before: Outputs, split: str) -> Alarm | None:
-    """Detects generated answers that became considerably longer or shorter."""
+def chosen_tokens(split: PreferenceSplit) -> float:
+    """Returns the mean length in tokens of the better answers to the prompts whose answers are generated."""
+    counts = np.array(split.rows.chosen.counts)[list(split.sample)]
+    good = np.ones(len(counts), dtype=bool)
+    if split.rows.desirable is not None:
+        good = np.array(split.rows.desirable)[list(split.sample)]
+    return float(counts[good].mean()) if good.any() else float("nan")
+
+
+def length_drift(ours: Outputs, before: Outputs, split: str, chosen: float) -> Alarm | None:
+    """Detects generated answers that became considerably longer or shorter, and so less like the better answers of the data.
+
+    Args:
+        chosen: mean length in tokens of the better answers; NaN if there are none.
+    """
     sizes = [outputs.figures.get("answer_tokens") for outputs in (ours, before)]
     if len(ours.texts) < FEWEST_ANSWERS or sizes[0] is None or sizes[1] is None:
         return None
     long, short = max(sizes[0], sizes[1]), max(1.0, min(sizes[0], sizes[1]))
     if long < DRIFT_FACTOR * short or long - short < DRIFT_TOKENS:
         return None
+    if abs(np.log(max(1.0, sizes[0]) / max(1.0, chosen))) <= abs(np.log(max(1.0, sizes[1]) / max(1.0, chosen))):
+        return None
     word = "longer" if sizes[0] > sizes[1] else "shorter"
     message = (
-        f"Generated answers on {split} became {word}: {plural(sizes[0], 'token')} on average, {number(sizes[1])} before training."
+        f"Generated answers on {split} became {word}: {plural(sizes[0], 'token')} on average, {number(sizes[1])} before "
+        f"training, {number(chosen)} of the better answers."
     )
     remedy = "See the baseline length: if it is close to this run, use preference.loss_type: sigmoid_norm or preference.ld_alpha."
     return Alarm("answer length drifted", message, remedy)
