@@ -12,7 +12,7 @@ import torch
 
 from tests.fits import Trained, fit_in, load_session
 from tests.language_models import questions, texts, tokenizer, write_model
-from tunesmith.errors import Interrupted
+from tunesmith.errors import Interrupted, RecipeError
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.training.trainers.tokens import batch_of
@@ -103,9 +103,9 @@ def test_training_is_the_same_with_logits_in_parts(train, monkeypatch: pytest.Mo
     counts: list[int] = []
     of_a_part = learnt_loss.summed_loss
 
-    def counted(head: Any, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    def counted(head: Any, states: torch.Tensor, wanted: torch.Tensor, **options: float) -> torch.Tensor:
         counts.append(len(wanted))
-        return of_a_part(head, states, wanted)
+        return of_a_part(head, states, wanted, **options)
 
     monkeypatch.setattr(learnt_loss, "MOST_LOGITS", 3 * len(tokenizer()))
     monkeypatch.setattr(learnt_loss, "summed_loss", counted)
@@ -199,3 +199,27 @@ def test_the_validation_loss_does_not_depend_on_the_batch(ready) -> None:
     rows = loaded.splits["validation"].rows
     means = [token_losses(loaded.model, rows.input_ids, rows.labels, 0, max_rows=size).mean for size in (1, 3, 8, 40)]
     assert max(means) - min(means) < 1e-6
+
+
+def test_label_smoothing_is_part_of_the_loss(train, ready) -> None:
+    logged = {}
+    for smoothing in (0.0, 0.3):
+        options = {"max_steps": 1, "num_train_epochs": None, "n_evaluations": 1, "label_smoothing_factor": smoothing}
+        steps, session = ready(train=options)
+        batch = batch_of(session.tokens, list(range(len(session.tokens.packs))))
+        with torch.no_grad():
+            logits = session.model(**{name: part for name, part in batch.items() if name != "labels"}, use_cache=False).logits[
+                :, :-1
+            ]
+        targets = batch["labels"][:, 1:]
+        expected = torch.nn.functional.cross_entropy(logits[targets != -100], targets[targets != -100], label_smoothing=smoothing)
+        items = list(range(len(session.tokens.packs)))
+        assert float(steps.trial_parts(session)[0].compute_loss(items)) == pytest.approx(float(expected), rel=1e-5)
+        fit = train(f"smooth-{smoothing}", train=options).fit
+        logged[smoothing] = next(entry["loss"] for entry in fit.history if "loss" in entry)
+    assert logged[0.3] != pytest.approx(logged[0.0], abs=1e-6)
+
+
+def test_label_smoothing_is_refused_where_no_loss_reads_it(ready) -> None:
+    with pytest.raises(RecipeError, match="masked language model is not smoothed"):
+        ready("bert", train={"label_smoothing_factor": 0.1})

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def supervised_loss(
-    model: PreTrainedModel, inputs: dict[str, Any], num_items: torch.Tensor | int | None = None, *, head_alone: bool = False
+    model: PreTrainedModel,
+    inputs: dict[str, Any],
+    num_items: torch.Tensor | int | None = None,
+    *,
+    head_alone: bool = False,
+    smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Returns the mean loss of the supervised tokens; positions that no row supervises get no logits.
 
@@ -27,6 +32,7 @@ def supervised_loss(
         num_items: supervised tokens of the whole optimizer step; None for those of this batch.
         head_alone: ``is_head_alone(model)``. If True and there are more than ``MOST_LOGITS`` logits, they are computed in parts,
             and again in the backward pass.
+        smoothing: share of the target probability that is spread over the vocabulary (label smoothing).
     """
     others = {name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False}
     targets = inputs["labels"][:, 1:]
@@ -37,20 +43,21 @@ def supervised_loss(
         head = model.get_output_embeddings()
         states = run_to_head(model, head, others)[0][:, -targets.shape[1] - 1 : -1][is_supervised]  # (n, H)
         parts = zip(torch.split(states, most), torch.split(targets[is_supervised], most), strict=True)
-        losses = [checkpoint(partial(summed_loss, head), *part, use_reentrant=False) for part in parts]
+        losses = [checkpoint(partial(summed_loss, head, smoothing=smoothing), *part, use_reentrant=False) for part in parts]
         total = torch.stack(losses).sum()
     else:
         positions = is_supervised.any(dim=0).nonzero().squeeze(1)
         logits = model(**others, logits_to_keep=positions).logits  # (B, len(positions), V)
         selected = is_supervised[:, positions]
-        total = cross_entropy(logits[selected].float(), targets[:, positions][selected], reduction="sum")
+        chosen = targets[:, positions][selected]
+        total = cross_entropy(logits[selected].float(), chosen, reduction="sum", label_smoothing=smoothing)
     mean: torch.Tensor = total / (n_supervised if num_items is None else num_items)
     return mean
 
 
-def summed_loss(head: torch.nn.Module, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def summed_loss(head: torch.nn.Module, states: torch.Tensor, targets: torch.Tensor, *, smoothing: float = 0.0) -> torch.Tensor:
     """Returns the summed loss of hidden states (n, H) under an output layer for target tokens (n)."""
-    return cross_entropy(head(states).float(), targets, reduction="sum")
+    return cross_entropy(head(states).float(), targets, reduction="sum", label_smoothing=smoothing)
 
 
 def is_head_alone(model: PreTrainedModel) -> bool:

@@ -241,7 +241,20 @@ def objective_for(data: LanguageTaskData) -> Objective:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
         raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of similar length.")
     require_pair_settings(data.recipe, objective, config.model_type)
+    require_no_smoothing(data.recipe, objective, getattr(config, "output_router_logits", False))
     return objective
+
+
+def require_no_smoothing(recipe: Recipe, objective: Objective, has_router_loss: bool) -> None:
+    """Raises RecipeError for label smoothing where no loss reads it: of masked models, of routers, and in several processes."""
+    unsmoothed = {
+        "of a masked language model": objective.needs_masking,
+        "of a model with a router loss": objective.shifts_labels and has_router_loss,
+        "in several processes": objective.shifts_labels and recipe.parallel.processes > 1,
+    }
+    what = [name for name, holds in unsmoothed.items() if holds]
+    if what and recipe.train.label_smoothing_factor > 0:
+        raise RecipeError.one("train.label_smoothing_factor", f"the loss {what[0]} is not smoothed.", "Leave it out.")
 
 
 def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) -> Rendered:

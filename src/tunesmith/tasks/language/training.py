@@ -44,11 +44,12 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
             "expected_loss": session.expected_loss,
             "processing_class": session.tokenizer,
         }
+        smoothing = session.data.recipe.train.label_smoothing_factor
         if isinstance(session.tokens, TrainingPairs):
-            smoothing = session.data.recipe.train.label_smoothing_factor
             return PairTrainer(**usual, tokens=session.tokens, smoothing=smoothing)
         if session.objective.shifts_labels:
-            return CausalTrainer(**usual, tokens=session.tokens, fast_path=session.fast_path, head_alone=session.head_alone)
+            fast_path, head_alone = session.fast_path, session.head_alone
+            return CausalTrainer(**usual, tokens=session.tokens, fast_path=fast_path, head_alone=head_alone, smoothing=smoothing)
         return MaskedTrainer(
             **usual,
             tokens=session.tokens,
@@ -82,7 +83,8 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
                 return pair_loss(model, move_to(device, session.tokens.batch(model, items)))
             batch = move_to(device, batch_of(session.tokens, items))
             if session.objective.shifts_labels:
-                return supervised_loss(model, batch, head_alone=session.head_alone)
+                smoothing = session.data.recipe.train.label_smoothing_factor
+                return supervised_loss(model, batch, head_alone=session.head_alone, smoothing=smoothing)
             loss: torch.Tensor = model(**batch).loss
             return loss
 

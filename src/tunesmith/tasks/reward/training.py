@@ -17,15 +17,15 @@ from tunesmith.tasks.reward.model import RewardSession
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.trainers.rewards import PairTrainer, pair_batch
+from tunesmith.training.trainers.rewards import RewardModelTrainer, pair_batch
 
 
 def trainer_spec(session: RewardSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
     """Returns TRL's trainer of the session's model on the training pairs."""
     from trl import RewardConfig
 
-    def make(arguments: TrainingArguments, _schedule: Schedule) -> PairTrainer:
-        return PairTrainer(
+    def make(arguments: TrainingArguments, _schedule: Schedule) -> RewardModelTrainer:
+        return RewardModelTrainer(
             model=session.model,
             args=arguments,
             processing_class=session.loaded.tokenizer,

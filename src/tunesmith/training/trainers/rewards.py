@@ -47,7 +47,7 @@ def pair_batch(pairs: EncodedPairs, positions: Sequence[int], pad_id: int) -> di
     return batch
 
 
-class PairTrainer(GuardedTrainer, RewardTrainer):
+class RewardModelTrainer(GuardedTrainer, RewardTrainer):
     """A guarded RewardTrainer on tokenised pairs, which TRL's own preparation would cut, drop or end in another way.
 
     Args:

@@ -90,20 +90,26 @@ class CausalTrainer(GuardedTrainer, SFTTrainer):
         tokens: the training rows.
         fast_path: with one process, the fast path computes logits only at supervised tokens: on a GPU by upstream's fused output
             layer, elsewhere by ``supervised_loss``.
-        head_alone: see ``supervised_loss``.
+        head_alone, smoothing: see ``supervised_loss``; upstream's trainer does not read a smoothing.
     """
 
     def __init__(
-        self, *, tokens: TrainingTokens, fast_path: FastPath, head_alone: bool, **upstream: Unpack[TrainerKeywords]
+        self,
+        *,
+        tokens: TrainingTokens,
+        fast_path: FastPath,
+        head_alone: bool,
+        smoothing: float = 0.0,
+        **upstream: Unpack[TrainerKeywords],
     ) -> None:
         from datasets import Dataset as Table
 
-        self.tokens, self.fast_path, self.head_alone = tokens, fast_path, head_alone
+        self.tokens, self.fast_path, self.head_alone, self.smoothing = tokens, fast_path, head_alone, smoothing
         super().__init__(
             train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
         )
         own_loss = computes_own_loss(fast_path, self.accelerator.num_processes, self.accelerator.device.type)
-        self.few_logits = own_loss and not self.aux_loss_enabled
+        self.few_logits = (own_loss and not self.aux_loss_enabled) or smoothing > 0
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
         """Builds one batch, with its items."""
@@ -128,7 +134,7 @@ class CausalTrainer(GuardedTrainer, SFTTrainer):
     ) -> Any:
         if not self.few_logits or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return supervised_loss(model, inputs, num_items_in_batch, head_alone=self.head_alone)
+        return supervised_loss(model, inputs, num_items_in_batch, head_alone=self.head_alone, smoothing=self.smoothing)
 
 
 def computes_own_loss(fast_path: FastPath, n_processes: int, device: str) -> bool:
