@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,11 +225,11 @@ def test_spread_positions_ascend_from_the_first_row_and_leave_even_gaps(n_rows: 
 def test_shares_are_of_all_training_rows_and_leave_given_splits_alone() -> None:
     recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv", "validation": 0.2, "test": 0.3}}, "recipe")
     splits = {"train": many([0, 1] * 50)}
-    take_shares(splits, recipe, split_examples, [])
+    take_shares(splits, recipe, Path(), split_examples, [])
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 50, "test": 30, "validation": 20}
     assert {name: rows.split for name, rows in splits.items()} == {name: name for name in splits}
     given_test = {"train": many([0, 1] * 50), "test": many([0, 1], split="test")}
-    take_shares(given_test, recipe, split_examples, [])
+    take_shares(given_test, recipe, Path(), split_examples, [])
     assert {name: len(rows) for name, rows in given_test.items()} == {"train": 80, "test": 2, "validation": 20}
 
 
@@ -236,20 +237,20 @@ def test_shares_that_leave_no_training_row_are_an_error() -> None:
     recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv", "validation": 0.6}}, "recipe")
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": 0.5})})
     with pytest.raises(DataError, match=r"t\.csv: The fractions for validation and test leave no training row"):
-        take_shares({"train": many([0, 1] * 50)}, recipe, split_examples, [])
+        take_shares({"train": many([0, 1] * 50)}, recipe, Path(), split_examples, [])
 
 
 @pytest.mark.parametrize(("n_rows", "n_test"), [(198, 0), (200, 40), (1000, 200), (8000, 1000)])
 def test_test_rows_are_held_out_by_default_where_they_suffice(n_rows: int, n_test: int) -> None:
     recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv"}}, "recipe")
     splits, notes = {"train": many([0, 1] * (n_rows // 2))}, list[str]()
-    take_shares(splits, recipe, split_examples, notes)
+    take_shares(splits, recipe, Path(), split_examples, notes)
     assert len(splits.get("test", ())) == n_test
     assert len(notes) == (n_test > 0)
     assert sum(map(len, splits.values())) == n_rows
     none = {"train": many([0, 1] * (n_rows // 2))}
     data = recipe.data.model_copy(update={"test": None})
-    take_shares(none, recipe.model_copy(update={"data": data}), split_examples, notes)
+    take_shares(none, recipe.model_copy(update={"data": data}), Path(), split_examples, notes)
     assert "test" not in none
 
 
@@ -263,7 +264,7 @@ def test_shares_and_leaks_are_those_of_separate_searches(seed: int, n: int) -> N
     sections = {"data": {"train": "rows.csv", "validation": 0.2, "test": 0.2}, "train": {"seed": seed}}
     recipe = recipe_from_mapping({"task": "classification", **sections}, "recipe")
     searched, splits = SearchedTexts(), {"train": made}
-    take_shares(splits, recipe, split_examples, [], searched)
+    take_shares(splits, recipe, Path(), split_examples, [], searched)
     rest, test = split_examples(made, 0.2, seed, "test")
     train, validation = split_examples(rest, 0.2 * n / len(rest), seed, "validation")
     assert splits == {"train": train, "validation": validation, "test": test}

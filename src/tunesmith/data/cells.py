@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ UNLABELLED = frozenset(
 since ``na`` can be a class name."""
 LONGEST_NAME = 200
 """Characters of a name in a list that are shown: a name of more is most likely a text in the wrong place."""
+SAMPLE_CELLS = 50
+"""Columns are classified by so many of their first cells that are not missing."""
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """The beginning of a cell that a spreadsheet runs as a formula, after any number of quotes."""
 
@@ -30,6 +33,11 @@ def is_missing(cell: object) -> bool:
     if isinstance(cell, str):
         return not cell or cell.isspace()
     return isinstance(cell, float) and math.isnan(cell)
+
+
+def first_present(cells: Iterable[object]) -> list[object]:
+    """Returns the first cells of a column that are not missing, by which its content is told."""
+    return list(itertools.islice((cell for cell in cells if not is_missing(cell)), SAMPLE_CELLS))
 
 
 def is_number(cell: object) -> bool:

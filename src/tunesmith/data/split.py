@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.near_duplicates import RELATED, SearchedTexts, near_duplicates
 from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.run_rows import splits_of_run
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import AUTO, Recipe
@@ -48,18 +50,31 @@ class SplitKeys:
 
 
 def take_shares(
-    splits: dict[str, Rows], recipe: Recipe, split_off: SplitOff[Rows], notes: list[str], searched: SearchedTexts | None = None
+    splits: dict[str, Rows],
+    recipe: Recipe,
+    base: Path,
+    split_off: SplitOff[Rows],
+    notes: list[str],
+    searched: SearchedTexts | None = None,
 ) -> None:
     """Moves the shares that the recipe requests out of train, in place: test first. Each is a share of all training rows.
 
+    Where the model is that of a run on the same file, or ``data.split_as`` names such a run, the rows are those that it held out.
+
     Args:
         splits: split name -> rows; ``train`` at least.
+        base: the folder that the recipe's paths start from.
         split_off: (rows, share, seed, name, searched) -> the remaining rows and the split ``name``.
         searched: the texts of earlier searches for near-duplicates, to which those of train are added.
     """
     n_rows, searched = len(splits["train"]), SearchedTexts() if searched is None else searched
+    asked = [name for name in ("test", "validation") if name not in splits and recipe.data.is_share(name)]
+    earlier = splits_of_run(recipe, base, splits["train"].sha256) if asked else None
     for name in ("test", "validation"):
         share = getattr(recipe.data, name)
+        if name in asked and earlier is not None and name in earlier.row_ids:
+            splits["train"], splits[name] = earlier.divide(splits["train"], name, notes)
+            continue
         if share == AUTO and name not in splits:
             share = default_test_share(n_rows)
             if share is not None:

@@ -104,6 +104,8 @@ class DataSection(Section):
     """A fraction of the training rows (stratified, or grouped by `group`), or a file."""
     test: Fraction | str | None = "auto"
     """A file, or a fraction of the training rows. auto: the source's, or a fifth of 200 training rows or more; null: none."""
+    split_as: str | None = "auto"
+    """A run on the same training file: test and validation rows are those that it held out. auto: the run of model.name."""
     also: list[str] = []
     """Further training files, each with its own columns; their rows follow those of train. Embeddings: see embedding.mix."""
     columns: ColumnsSection = ColumnsSection()
@@ -130,6 +132,10 @@ class DataSection(Section):
         if isinstance(self.max_rows, int):
             return self.max_rows if split == "train" else None
         return next((limit for name, limit in (self.max_rows or {}).items() if name == split), None)
+
+    def is_share(self, split: str) -> bool:
+        """Tells whether the rows of a split are to be taken out of train: for a fraction and ``auto``."""
+        return isinstance(value := getattr(self, split), float) or value == AUTO
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT
-
-CHECKPOINTS, METRICS_OF_STEP = "checkpoints", "metrics.json"
-
-
-def run_of_model(path: Path) -> Path | None:
-    """Returns the folder of the run that a model is of: the folder itself, or the run that kept the model of an evaluation.
-
-    Kept models are in ``RUN/checkpoints/step-N``, or below ``RUN/checkpoints/seed-K`` of a run with several seeds. None for other
-    models.
-    """
-    if (path / RESULT).is_file():
-        return path
-    if not (path / METRICS_OF_STEP).is_file():
-        return None
-    above = Path(os.path.abspath(path)).parents[:2]
-    return next((place.parent for place in above if place.name == CHECKPOINTS and (place.parent / RESULT).is_file()), None)
 
 
 def is_kept_model(path: Path) -> bool:

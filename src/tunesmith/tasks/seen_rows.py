@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.cells import plural
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.report.words import part
 from tunesmith.results import Finding, RunResult
 from tunesmith.run_folder import read_record
 from tunesmith.tasks.finished import Run
-from tunesmith.tasks.saved_recipe import run_of_model
 from tunesmith.tasks.test_looks import run_path
 
 SEEN = "seen_in_training"

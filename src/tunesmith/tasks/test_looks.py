@@ -16,13 +16,13 @@ from statistics import NormalDist
 from typing import Any
 
 from tunesmith.data.readers.hashes import hash_given
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.recipe.sections import AUTO
 from tunesmith.report.saved_run import read_predictions
 from tunesmith.report.words import RETRIEVAL, main_metric, main_split, part
 from tunesmith.results import Metric, RunResult
 from tunesmith.run_folder import PREDICTIONS
 from tunesmith.tasks.finished import Run, folder_of
-from tunesmith.tasks.saved_recipe import run_of_model
 
 LOOKS = "test_looks.jsonl"
 JUDGED = frozenset({"test", RETRIEVAL})

@@ -14,6 +14,7 @@ from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.data.readers.hashes import hash_rows
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -39,7 +40,7 @@ from tunesmith.results import Verdict
 from tunesmith.run_folder import read_record
 from tunesmith.tasks.classification.other_model import AS_SAVED, ModelSettings, is_other_model
 from tunesmith.tasks.finished import Run, folder_of, group_of_run
-from tunesmith.tasks.saved_recipe import is_kept_model, result_of_model, run_of_model
+from tunesmith.tasks.saved_recipe import is_kept_model, result_of_model
 from tunesmith.tasks.seen_rows import seen_notes
 from tunesmith.tasks.test_looks import count_compared
 from tunesmith.workflows.predict import columns_section

@@ -40,6 +40,15 @@ CASES: dict[str, tuple[dict[str, list[Any]], str, dict[str, str]]] = {
         {"instruction": ["a"], "instances": [[{"input": "", "output": "c"}]], "is_classification": [False]}, "alpaca",
         {"instruction": "instruction", "instances": "instances"},
     ),
+    "better answers": (
+        {"prompt": ["How are you?"] * 2, "chosen": ["I am well."] * 2, "rejected": ["Go away now."] * 2}, "prompt_completion",
+        {"prompt": "prompt", "completion": "chosen"},
+    ),
+    "better dialogues": (
+        {"rejected": ["\n\nHuman: Hi\n\nAssistant: No."], "chosen": ["\n\nHuman: Hi\n\nAssistant: Yes."]}, "dialogue",
+        {"messages": "chosen"},
+    ),
+    "better lists of messages": ({"prompt": ["a"], "chosen": [CHAT], "rejected": [CHAT]}, "messages", {"messages": "chosen"}),
     "only column": ({"lines": ["a b", "c d"]}, "text", {"text": "lines"}),
 }  # fmt: skip
 
@@ -69,6 +78,7 @@ def recognised(columns: dict[str, list[Any]], labels: bool = False, texts_only: 
         ({"a": ["x"]}, {"prompt": "b"}, "no column 'b' for the prompt"),
         ({"a": ["x"], "b": ["y"]}, {"prompt": "a"}, "names a prompt and no completion"),
         ({"a": ["x"]}, {"messages": "a"}, "holds no lists of messages"),
+        ({"prompt": ["a b"], "chosen": ["a b: yes it is"], "rejected": ["a b: no no"]}, {}, "'chosen' begin with their prompt"),
     ],
 )
 def test_a_question_to_the_user(columns: dict[str, list[Any]], given: dict[str, str], message: str) -> None:

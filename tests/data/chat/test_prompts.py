@@ -58,3 +58,20 @@ def test_rows_without_any_prompt_are_one_error(tmp_path: Path) -> None:
         loaded(tmp_path, [{"prompt": " "}])
     with pytest.raises(DataError, match="cannot be detected"):
         loaded(tmp_path, [{"height": 1.5, "width": 2.5}])
+
+
+def test_dialogues_that_are_one_text_lose_their_answer(tmp_path: Path) -> None:
+    rows = [
+        {
+            "chosen": f"\n\nHuman: Hi {i}\n\nAssistant: Well?\n\nHuman: More\n\nAssistant: Yes {i}.",
+            "rejected": "\n\nHuman: Hi\n\nAssistant: No.",
+        }
+        for i in range(4)
+    ]
+    turns = loaded(tmp_path, rows).train.turns[0]
+    assert [(turn.role, turn.content) for turn in turns] == [
+        ("user", "Hi 0"),
+        ("assistant", "Well?"),
+        ("user", "More"),
+        ("assistant", ""),
+    ]

@@ -13,8 +13,10 @@ import torch
 from tests.fits import Trained, fit_in, load_session
 from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import Interrupted, RecipeError
+from tunesmith.models.chat.prompts import prompt_ids
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import supervised_loss
+from tunesmith.tasks.language.scoring import few_shot_outputs, score_split
 from tunesmith.training.trainers.tokens import batch_of
 
 
@@ -214,7 +216,7 @@ def test_label_smoothing_is_part_of_the_loss(train, ready) -> None:
         targets = batch["labels"][:, 1:]
         expected = torch.nn.functional.cross_entropy(logits[targets != -100], targets[targets != -100], label_smoothing=smoothing)
         items = list(range(len(session.tokens.packs)))
-        assert float(steps.trial_parts(session)[0].compute_loss(items)) == pytest.approx(float(expected), rel=1e-5)
+        assert steps.trial_parts(session)[0].compute_loss(items).item() == pytest.approx(float(expected), rel=1e-5)
         fit = train(f"smooth-{smoothing}", train=options).fit
         logged[smoothing] = next(entry["loss"] for entry in fit.history if "loss" in entry)
     assert logged[0.3] != pytest.approx(logged[0.0], abs=1e-6)
@@ -223,3 +225,20 @@ def test_label_smoothing_is_part_of_the_loss(train, ready) -> None:
 def test_label_smoothing_is_refused_where_no_loss_reads_it(ready) -> None:
     with pytest.raises(RecipeError, match="masked language model is not smoothed"):
         ready("bert", train={"label_smoothing_factor": 0.1})
+
+
+def test_long_prompts_are_answered_by_their_end(ready) -> None:
+    """Rows that are cut are trained on; their prompts leave no room for an answer as they are."""
+    data = {"train": "t", "validation": "v", "max_length": 12}
+    _, session = ready(data=data, sft={"long_rows": "truncate"}, train={"per_device_train_batch_size": 2})
+    split = session.splits["validation"]
+    whole = [prompt_ids(session.tokenizer, session.template, split.conversations.turns[i]) for i in split.sample]
+    assert any(len(prompt) >= 12 for prompt in whole)
+    longest = session.generation.longest_prompt
+    for prompt, before in zip(split.prompts, whole, strict=True):
+        assert prompt == before if len(before) < 12 else prompt[1:] == before[len(before) - longest + 1 :]
+    assert len(score_split(session, session.model, split, session.generation).texts) == len(split.sample)
+    outputs, counts = few_shot_outputs(
+        session, session.model, split, session.generation, session.data.rows.train.take([0, 1], "train")
+    )
+    assert (len(outputs.texts), set(counts)) == (len(split.sample), {0})

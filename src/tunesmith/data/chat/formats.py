@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import first_present, listed
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import detect_columns, require_column
 from tunesmith.data.profile import profile
@@ -20,7 +20,7 @@ from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
 from tunesmith.recipe.sections import ColumnsSection
 
-ChatKind = Literal["text", "prompt", "prompt_completion", "messages", "sharegpt", "alpaca", "labelled"]
+ChatKind = Literal["text", "prompt", "prompt_completion", "messages", "sharegpt", "alpaca", "labelled", "dialogue"]
 
 PAIRS = (
     (("prompt", "completion"),),
@@ -40,6 +40,14 @@ ALPACA = (("instruction", "input", "output"), ("instruction", "context", "respon
 """Instruction, its input (a cell may be empty), and the answer; the second triple is Dolly's."""
 TASK, INSTANCES = "instruction", "instances"
 """Columns of self-instruct's seed tasks: an instruction and a list of {input, output}."""
+CHOSEN_REJECTED = (
+    ("chosen", "rejected"), ("chosen_response", "rejected_response"), ("response_chosen", "response_rejected"),
+    ("chosen_answer", "rejected_answer"), ("preferred", "rejected"), ("preferred", "dispreferred"), ("accepted", "rejected"),
+    ("preferred", "non_preferred"), ("better", "worse"), ("y_w", "y_l"), ("winner", "loser"),
+)  # fmt: skip
+"""Usual names of a better and a worse answer."""
+ASKED = ("prompt", "instruction", "question", "query", "input", "problem", "request", "context", "user", "conversation")
+"""Usual names of the prompt beside such answers, the most specific first."""
 TEXT = ("text", "content", "document", "story", "article", "body", "passage", "paragraph")
 SYSTEM = ("system", "system_prompt", "system_message")
 HISTORY = ("history",)
@@ -60,10 +68,12 @@ CONTENT_NAMES = ("content", "value", "text", "parts")
 SHOWN_FORMATS = (
     "text; prompt and completion (or question and answer, ...); messages or conversations; instruction, input and output"
 )
+DIALOGUE_TURN = re.compile(r"(?:\A|\n\n)(Human|User|Assistant|System):(?=\s|\Z)")
+"""What begins a turn in a dialogue that is one text, as Anthropic's hh-rlhf has them."""
+SHARE_OF_DIALOGUES = 0.9
+"""Share of a column's texts that are dialogues; a single answer may quote one."""
 BETWEEN_OBJECTS = re.compile(r"\}\r?\n\s*\{")
 """The line end that NumPy prints between two objects; inside of their texts it prints an escape."""
-SAMPLE_CELLS = 50
-"""Columns are classified by so many of their first cells that are not missing."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ def context_columns(table: Table, used: Collection[object]) -> dict[str, str]:
     """Finds the columns of system prompts, of earlier turns and of tools, as LLaMA-Factory's and OpenAI's files have them."""
     columns: dict[str, str] = {}
     for name, cells in table.columns.items():
-        sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+        sample = first_present(cells)
         if name in used or not sample:
             continue
         if plain_name(name) in SYSTEM and all(isinstance(cell, str) for cell in sample):
@@ -128,7 +138,7 @@ def detect_turns(table: Table, given: ColumnsSection, *, labels: bool, texts_onl
         return detect_texts(table, given, requested)
     if requested.keys() & {"prompt", "completion", "messages"} or ("text" in requested and not labels):
         return format_of_requested(table, requested)
-    detected = detect_messages(table) or detect_instruction(table)
+    detected = detect_chosen(table) or detect_messages(table) or detect_instruction(table)
     if detected is None and not (labels and "label" in requested):
         detected = detect_pair(table)
     if detected is None and labels:
@@ -142,10 +152,11 @@ def detect_turns(table: Table, given: ColumnsSection, *, labels: bool, texts_onl
 def format_of_requested(table: Table, requested: Mapping[str, str]) -> ChatFormat:
     reason = "named in the recipe"
     if "messages" in requested:
-        kind = column_kind(table.columns[requested["messages"]])
+        cells = table.columns[requested["messages"]]
+        kind = "dialogue" if are_dialogues(cells) else column_kind(cells)
         if kind is None:
             where = f"{table.source}, column {requested['messages']!r}"
-            message = "It holds no lists of messages: {role, content} or {from, value}, as JSON or as objects."
+            message = "It holds no lists of messages ({role, content} or {from, value}, as JSON or as objects), and no dialogues."
             raise DataError.one(where, message, "Correct columns.messages.")
         return ChatFormat(kind, {"messages": requested["messages"]}, reason)
     if "text" in requested:
@@ -172,6 +183,32 @@ def detect_texts(table: Table, given: ColumnsSection, requested: Mapping[str, st
     return ChatFormat("text", {"text": columns.text}, columns.reasons["text"])
 
 
+def detect_chosen(table: Table) -> ChatFormat | None:
+    """Finds the better answers of preference data, which are the answers to learn: dialogues, or answers to a column of prompts.
+
+    Raises DataError if answers begin with their prompt.
+    """
+    names = {plain_name(name): name for name in table.columns}
+    pair = next(([names[name] for name in pair] for pair in CHOSEN_REJECTED if set(pair) <= names.keys()), None)
+    if pair is None or not all(profile(table.columns[name]).is_worded or column_kind(table.columns[name]) for name in pair):
+        return None
+    chosen, rejected = pair
+    reason = f"the better answers of pairs; {rejected!r} is not learnt"
+    cells = first_present(table.columns[chosen])
+    kind = "dialogue" if are_dialogues(cells) else column_kind(cells)
+    prompt = next((names[name] for name in ASKED if name in names), None)
+    if kind == "dialogue" or (kind and (prompt is None or any(len(parse_messages(cell)) > 1 for cell in cells))):
+        return ChatFormat(kind, {"messages": chosen}, reason)
+    if prompt is None:
+        return None
+    rows = zip(table.columns[prompt], table.columns[chosen], strict=True)
+    texts = [(asked.strip(), answer.strip()) for asked, answer in rows if isinstance(asked, str) and isinstance(answer, str)]
+    if texts and sum(answer.startswith(asked) for asked, answer in texts) >= 0.9 * len(texts):
+        message = f"the answers in {chosen!r} begin with their prompt, and it would be learnt as part of the answer."
+        raise DataError.one(table.source, message, f"Leave the prompt out of {chosen!r}.")
+    return ChatFormat("prompt_completion", {"prompt": prompt, "completion": chosen}, reason)
+
+
 def detect_messages(table: Table) -> ChatFormat | None:
     """Finds the column of message lists, unless prompts or answers are such lists.
 
@@ -191,9 +228,16 @@ def detect_messages(table: Table) -> ChatFormat | None:
     return ChatFormat(kind, {"messages": name}, f"since {name!r} holds lists of {{{key}, {content_key(message, key)}}}")
 
 
+def are_dialogues(cells: Sequence[object]) -> bool:
+    """Tells whether a column holds dialogues that are one text each: nearly all begin with a turn and have an answer."""
+    texts = [cell for cell in first_present(cells) if isinstance(cell, str)]
+    written = [text for text in texts if DIALOGUE_TURN.match(text) and "Assistant" in DIALOGUE_TURN.findall(text)]
+    return bool(texts) and len(written) >= SHARE_OF_DIALOGUES * len(texts)
+
+
 def column_kind(cells: Sequence[object]) -> ChatKind | None:
     """Returns ``messages`` or ``sharegpt`` if most cells are lists of such messages (as objects or as JSON); None otherwise."""
-    sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+    sample = first_present(cells)
     kinds = Counter(message_kind(parse_messages(cell)) for cell in sample)
     # A broken cell among them is a row that is left out with its reason, not another format.
     return next((kind for kind, count in kinds.items() if kind is not None and 2 * count > len(sample)), None)
@@ -250,7 +294,7 @@ def detect_instruction(table: Table) -> ChatFormat | None:
     """Detects self-instruct's seed tasks and Alpaca's rows."""
     names = {plain_name(name): name for name in table.columns}
     cells = table.columns[names[INSTANCES]] if TASK in names and INSTANCES in names else ()
-    sample = [parse_messages(cell) for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+    sample = [parse_messages(cell) for cell in first_present(cells)]
     are_lists = all(isinstance(value, list | tuple) for value in sample)
     if sample and are_lists and all(isinstance(item, Mapping) and "output" in item for value in sample for item in value):
         columns = {"instruction": names[TASK], "instances": names[INSTANCES]}
@@ -269,7 +313,7 @@ def detect_pair(table: Table) -> ChatFormat | None:
     """Finds the columns of prompt and answer. Raises DataError if several pairs of names are equally good."""
     names = {}
     for name, cells in table.columns.items():
-        sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+        sample = first_present(cells)
         # Turns are texts, numbers, objects or lists of messages: not lists of other things, and not all missing.
         if sample and not any(isinstance(cell, list | tuple) and message_kind(cell) is None for cell in sample):
             names[plain_name(name)] = name

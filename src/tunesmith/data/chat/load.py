@@ -46,7 +46,7 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
         if split in tables:
             row_format = evaluation_format(tables[split], train_format, recipe, notes)
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
-    take_shares(splits, recipe, split_conversations, notes)
+    take_shares(splits, recipe, base, split_conversations, notes)
     limit_rows(splits, recipe, notes)
     return ConversationData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
 

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.chat.formats import (
     CONTENT_NAMES,
+    DIALOGUE_TURN,
     MESSAGE_KEYS,
     content_key,
     is_list_of_objects,
@@ -117,6 +118,20 @@ def text_of(cell: object, reason: str = "") -> str:
 
 def json_of(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def dialogue_turns(text: str) -> Turns:
+    """Returns the turns of a dialogue that is one text; the white space around their contents is left out.
+
+    The text before the first marker, if there is any, belongs to the user.
+    """
+    marks = list(DIALOGUE_TURN.finditer(text))
+    if not marks:
+        return (Turn("user", text.strip()),)
+    before = text[: marks[0].start()].strip()
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    turns = [Turn(ROLES[mark[1].casefold()], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+    return (*((Turn("user", before),) if before else ()), *turns)
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:

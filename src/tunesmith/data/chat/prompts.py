@@ -8,7 +8,9 @@ from typing import Any
 
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.chat.formats import (
+    DIALOGUE_TURN,
     ChatFormat,
+    detect_chosen,
     detect_messages,
     detect_text,
     message_kind,
@@ -17,7 +19,7 @@ from tunesmith.data.chat.formats import (
     undecided,
 )
 from tunesmith.data.chat.load import ConversationData, read_tables
-from tunesmith.data.chat.messages import NotUsable, Turn, Turns, message_turns, text_of
+from tunesmith.data.chat.messages import NotUsable, Turn, Turns, dialogue_turns, message_turns, text_of
 from tunesmith.data.chat.rows import (
     WITHOUT_MESSAGES,
     WITHOUT_PROMPT,
@@ -54,7 +56,7 @@ def load_prompt_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | Non
             message = f"these are {own.sentence()}, and train has {row_format.sentence()}."
             raise DataError.one(table.source, message, "Give it the columns that train has.")
         splits[split] = usable_prompts(table, own, split, recipe.data.columns)
-    take_shares(splits, recipe, split_conversations, notes)
+    take_shares(splits, recipe, base, split_conversations, notes)
     limit_rows(splits, recipe, notes)
     return ConversationData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
@@ -69,7 +71,7 @@ def detect_prompt_format(table: Table, given: ColumnsSection) -> ChatFormat:
     names = {plain_name(name): name for name in reversed(table.columns)}
     for name in (names[plain] for plain in PROMPTS if plain in names):
         return ChatFormat("prompt", {"prompt": name}, f"since it is called {name!r}")
-    messages = detect_messages(table)
+    messages = detect_chosen(table) or detect_messages(table)
     if messages is not None:
         return ChatFormat("prompt", dict(messages.columns), messages.reason)
     detected = detect_text(table)
@@ -120,10 +122,13 @@ def prompt_turns(cell: object, part: str) -> Turns:
         return (Turn("text", text_of(cell, WITHOUT_TEXT)),)
     if is_missing(cell) or cell == []:
         raise NotUsable(WITHOUT_PROMPT)
-    value = parse_messages(cell) if part == "messages" else messages_of_columns(cell)
-    if part == "messages" and message_kind(value) is None:
-        raise NotUsable(WITHOUT_MESSAGES)
-    turns = message_turns(value) if message_kind(value) is not None else cell_turns(cell, "user")
+    if isinstance(cell, str) and DIALOGUE_TURN.match(cell):
+        turns = dialogue_turns(cell)
+    else:
+        value = parse_messages(cell) if part == "messages" else messages_of_columns(cell)
+        if part == "messages" and message_kind(value) is None:
+            raise NotUsable(WITHOUT_MESSAGES)
+        turns = message_turns(value) if message_kind(value) is not None else cell_turns(cell, "user")
     if turns[-1].role == "assistant":
         turns = turns[:-1]
     if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):

@@ -27,6 +27,7 @@ from tunesmith.data.chat.messages import (
     NotUsable,
     Turn,
     Turns,
+    dialogue_turns,
     json_of,
     message_turns,
     read_tools,
@@ -253,6 +254,8 @@ def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
         for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
             require(None if cells[part] == [] else cells[part], reason)
         return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
+    if kind == "dialogue":
+        return [dialogue_turns(text_of(cells["messages"], WITHOUT_MESSAGES))]
     if kind != "alpaca":
         messages = parse_messages(cells["messages"])
         if message_kind(messages) is None:

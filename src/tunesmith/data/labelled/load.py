@@ -91,7 +91,7 @@ def load_labelled_data(
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
-    take_shares(splits, recipe, split_examples, notes, searched)
+    take_shares(splits, recipe, base, split_examples, notes, searched)
     limit_rows(splits, recipe, notes, row_ids)
     train, validation, test = splits["train"], splits.get("validation"), splits.get("test")
     return LabelledData(

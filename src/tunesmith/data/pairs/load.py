@@ -94,7 +94,7 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
     if also and recipe.embedding.mix == "concatenate":
         own_map = [key in mapped for key in rows if key not in SPLITS]
         splits["train"], also = concatenate([splits["train"], *also], ["train" in mapped, *own_map], notes), []
-    take_shares(splits, recipe, split_embedding_rows, notes)
+    take_shares(splits, recipe, base, split_embedding_rows, notes)
     limit_rows(splits, recipe, notes)
     folder = recipe.evaluate.retrieval
     return EmbeddingData(

@@ -1,40 +1,9 @@
-"""Reads dialogues that are written as one text, and splits dialogues into a prompt and the last answer."""
+"""Reads prompts and answers, and splits dialogues into a prompt and the last answer."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
-from tunesmith.data.chat.formats import message_kind, parse_messages
-from tunesmith.data.chat.messages import NotUsable, Turn, Turns, message_turns, text_of
-from tunesmith.data.preferences.formats import sample
-
-MARKER = re.compile(r"(?:\A|\n\n)(Human|User|Assistant|System):(?=\s|\Z)")
-"""What begins a turn in a dialogue that is one text, as Anthropic's hh-rlhf has them."""
-ROLES = {"Human": "user", "User": "user", "Assistant": "assistant", "System": "system"}
-MOSTLY = 0.9
-"""Share of a column's texts that are dialogues; a single answer may quote one."""
-
-
-def are_dialogues(cells: Sequence[object]) -> bool:
-    """Tells whether a column holds dialogues that are one text each: nearly all begin with a turn and have an answer."""
-    texts = [cell for cell in sample(cells) if isinstance(cell, str)]
-    written = [text for text in texts if MARKER.match(text) and "Assistant" in MARKER.findall(text)]
-    return bool(texts) and len(written) >= MOSTLY * len(texts)
-
-
-def dialogue_turns(text: str) -> Turns:
-    """Returns the turns of a dialogue that is one text; the white space around their contents is left out.
-
-    The text before the first marker, if there is any, belongs to the user.
-    """
-    marks = list(MARKER.finditer(text))
-    if not marks:
-        return (Turn("user", text.strip()),)
-    before = text[: marks[0].start()].strip()
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    turns = [Turn(ROLES[mark[1]], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
-    return (*((Turn("user", before),) if before else ()), *turns)
+from tunesmith.data.chat.formats import DIALOGUE_TURN, message_kind, parse_messages
+from tunesmith.data.chat.messages import NotUsable, Turn, Turns, dialogue_turns, message_turns, text_of
 
 
 def prompt_turns(cell: object) -> Turns:
@@ -47,7 +16,7 @@ def prompt_turns(cell: object) -> Turns:
         turns = message_turns(messages)
     else:
         text = text_of(cell)
-        turns = dialogue_turns(text) if MARKER.match(text) else (Turn("user", text),)
+        turns = dialogue_turns(text) if DIALOGUE_TURN.match(text) else (Turn("user", text),)
     return turns[:-1] if turns and turns[-1].role == "assistant" and turns[-1].is_empty else turns
 
 

@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tunesmith.data.cells import is_missing, is_number, listed, plural
-from tunesmith.data.chat.formats import SAMPLE_CELLS, context_columns, is_list_of_objects, message_kind, parse_messages
+from tunesmith.data.cells import first_present, is_number, listed, plural
+from tunesmith.data.chat.formats import (
+    ASKED,
+    CHOSEN_REJECTED,
+    context_columns,
+    is_list_of_objects,
+    message_kind,
+    parse_messages,
+)
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
 from tunesmith.data.profile import profile
@@ -17,12 +24,6 @@ from tunesmith.recipe.sections import ColumnsSection
 
 PreferenceKind = Literal["chosen_rejected", "compared", "scored", "ranked", "rated", "judged"]
 
-CHOSEN_REJECTED = (
-    ("chosen", "rejected"), ("chosen_response", "rejected_response"), ("response_chosen", "response_rejected"),
-    ("chosen_answer", "rejected_answer"), ("preferred", "rejected"), ("preferred", "dispreferred"), ("accepted", "rejected"),
-    ("preferred", "non_preferred"), ("better", "worse"), ("y_w", "y_l"), ("winner", "loser"),
-)  # fmt: skip
-PROMPT = ("prompt", "instruction", "question", "query", "input", "problem", "request", "context", "user", "conversation")
 ANSWER = ("completion", "response", "answer", "output", "reply", "generation", "text")
 ANSWERS = ("completions", "responses", "answers", "outputs", "replies", "generations", "candidates")
 TWO_ANSWERS = tuple(
@@ -123,7 +124,7 @@ class Roles:
         by_name = {plain_name(name): name for name in self.table.columns}
         for plain in names:
             name = by_name.get(plain)
-            if name is not None and name not in self.taken and fits(sample(self.table.columns[name])):
+            if name is not None and name not in self.taken and fits(first_present(self.table.columns[name])):
                 return name
         return None
 
@@ -134,17 +135,12 @@ class Roles:
 
     def prompt(self) -> dict[str, str]:
         """Returns the column of prompts, if there is one."""
-        name = self.named("prompt") or self.usual(PROMPT, are_texts)
+        name = self.named("prompt") or self.usual(ASKED, are_texts)
         return {} if name is None else {"prompt": name}
 
     def reason(self, *parts: str) -> str:
         """Says whether the recipe or the usual names told these parts."""
         return IN_RECIPE if any(getattr(self.given, part) is not None for part in parts) else BY_NAME
-
-
-def sample(cells: Sequence[object]) -> list[object]:
-    """Returns the first cells that are not missing."""
-    return [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
 
 
 def are_texts(cells: Sequence[Any]) -> bool:
@@ -225,12 +221,12 @@ def compared(roles: Roles) -> PreferenceFormat | None:
 def answer_lists(roles: Roles) -> PreferenceFormat | None:
     """Detects lists of answers, with lists of scores or ranks beside them or with both in objects."""
     answers = roles.named("completion") if isinstance(roles.given.completion, str) else None
-    if answers is not None and not are_lists(sample(roles.table.columns[answers])):
+    if answers is not None and not are_lists(first_present(roles.table.columns[answers])):
         return None
     answers = answers or roles.usual(ANSWERS, are_lists)
     if answers is None:
         return None
-    cells, prompt = sample(roles.table.columns[answers]), roles.prompt()
+    cells, prompt = first_present(roles.table.columns[answers]), roles.prompt()
     reason = roles.reason("completion", "score")
     for kind, keys, names in object_keys():
         if all(is_list_of_objects(parse_messages(cell)) and has_keys(cell, keys) for cell in cells):

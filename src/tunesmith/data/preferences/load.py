@@ -51,11 +51,11 @@ def load_pairs(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = No
     read = read_preferences(recipe, base, frames or {}, notes)
     judged = {name: rows for name, rows in read.items() if isinstance(rows, JudgedAnswers)}
     if len(judged) == len(read):  # divided before they become pairs, so that each answer is in one split
-        divide(judged, recipe, notes)
+        divide(judged, recipe, base, notes)
         splits = {name: noted_pairs(rows, notes) for name, rows in judged.items()}
     else:
         splits = {name: rows if isinstance(rows, PreferencePairs) else noted_pairs(rows, notes) for name, rows in read.items()}
-        divide(splits, recipe, notes)
+        divide(splits, recipe, base, notes)
         judged = {}
     return PairData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes), judged=judged)
 
@@ -69,7 +69,7 @@ def load_judged(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
     splits: dict[str, JudgedAnswers] = {}
     for name, rows in read_preferences(recipe, base, frames or {}, notes).items():
         splits[name] = rows if isinstance(rows, JudgedAnswers) else judged_of_pairs(rows)
-    divide(splits, recipe, notes)
+    divide(splits, recipe, base, notes)
     return JudgedData(splits["train"], splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
 
@@ -80,9 +80,9 @@ def noted_pairs(rows: JudgedAnswers, notes: list[str]) -> PreferencePairs:
     return pairs
 
 
-def divide(splits: dict[str, RowsT], recipe: Recipe, notes: list[str]) -> None:
+def divide(splits: dict[str, RowsT], recipe: Recipe, base: Path, notes: list[str]) -> None:
     """Takes the shares of validation and test out of train, and cuts splits to ``data.max_rows``, in place."""
-    take_shares(splits, recipe, split_preferences, notes)
+    take_shares(splits, recipe, base, split_preferences, notes)
     limit_rows(splits, recipe, notes)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, plural
-from tunesmith.data.chat.formats import parse_messages
+from tunesmith.data.chat.formats import are_dialogues, parse_messages
 from tunesmith.data.chat.messages import NotUsable, Turns
 from tunesmith.data.chat.rows import with_context
-from tunesmith.data.preferences.dialogues import answer_turns, are_dialogues, prompt_turns, same_turns, split_dialogue
+from tunesmith.data.preferences.dialogues import answer_turns, prompt_turns, same_turns, split_dialogue
 from tunesmith.data.preferences.formats import OBJECT_RANK, OBJECT_SCORE, OBJECT_TEXT, PreferenceFormat
 from tunesmith.data.preferences.judgements import Judgements, read_judgements, read_winners
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs

@@ -78,7 +78,13 @@ NAMED_TEMPLATES: Mapping[str, NamedTemplate] = {
     "alpaca": NamedTemplate(ALPACA),  # Taori et al. 2023
     "chatml": NamedTemplate(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
 }
-DEFAULTS: Mapping[str, str] = {"messages": "dialogue", "sharegpt": "dialogue", "labelled": "dialogue", "alpaca": "alpaca"}
+DEFAULTS: Mapping[str, str] = {
+    "messages": "dialogue",
+    "sharegpt": "dialogue",
+    "labelled": "dialogue",
+    "dialogue": "dialogue",
+    "alpaca": "alpaca",
+}
 """Form of the rows -> the template if the tokenizer has none and none is requested. Prompts and completions get none, unless they
 are lists of messages."""
 

@@ -16,6 +16,7 @@ from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_eval
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.readers.given import source_name
 from tunesmith.data.readers.hashes import hash_rows
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -47,7 +48,6 @@ from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
 from tunesmith.tasks.language.pairs import target_limit
 from tunesmith.tasks.language.scoring import EvalSplit
-from tunesmith.tasks.saved_recipe import run_of_model
 from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.trainers.tokens import TrainingTokens

@@ -164,7 +164,7 @@ def make_session(
     settings = generation_settings(data, rendered["train"], reader)
     check_windows(recipe, reader)
     splits = {
-        name: make_eval_split(rows, rendered[name], reader, recipe.sft.labels, section.rows)
+        name: make_eval_split(rows, rendered[name], reader, recipe.sft.labels, section.rows, settings)
         for name, rows in data.all_rows.items()
         if name != "train"
     }

@@ -162,6 +162,13 @@ class GenerationEval:
         """Returns the largest number of tokens of a prompt that leaves room for an answer."""
         return self.window if self.has_encoder else self.window - self.decoding.max_new_tokens
 
+    def fit(self, prompt: list[int], bos_id: int | None) -> list[int]:
+        """Cuts a prompt that leaves no room for any answer at its start, as ``long_rows: truncate`` cuts rows."""
+        if self.has_encoder or len(prompt) < self.window:
+            return prompt
+        first = prompt[:1] if bos_id is not None and prompt[0] == bos_id else []
+        return first + prompt[len(prompt) - max(1, self.longest_prompt - len(first)) :]
+
 
 class TokenReader(Protocol):
     """The part of a ``tasks.language.model.Reader`` that prompts need."""
@@ -177,7 +184,12 @@ class TokenReader(Protocol):
 
 
 def make_eval_split(
-    rows: Conversations, rendered: Rendered, reader: TokenReader, labels: Sequence[str], n_answers: int
+    rows: Conversations,
+    rendered: Rendered,
+    reader: TokenReader,
+    labels: Sequence[str],
+    n_answers: int,
+    settings: GenerationEval,
 ) -> EvalSplit:
     """Returns a split with prompts and references. With labels every row is sampled, else rows spread over the split."""
     tokenizer, template = reader.tokenizer, reader.template
@@ -192,6 +204,7 @@ def make_eval_split(
     # An encoder's inputs are the prompts, truncated as in training.
     entries = zip(rendered.positions, rendered.input_ids, strict=True)
     inputs = {i: ids.tolist() for i, ids in entries} if rendered.has_targets else {}
+    before = [inputs[i] if inputs else prompt_ids(tokenizer, template, rows.turns[i]) for i in sample]
     return EvalSplit(
         rows.split,
         rendered,
@@ -199,7 +212,7 @@ def make_eval_split(
         sum_over_rows(rendered, positions, sizes).astype(np.int64),
         rows,
         sample,
-        prompts=tuple(inputs[i] if inputs else prompt_ids(tokenizer, template, rows.turns[i]) for i in sample),
+        prompts=tuple(settings.fit(prompt, tokenizer.bos_token_id) for prompt in before),
         references=references,
         truth=np.array([labels.index(reference) for reference in references]) if labels else None,
     )
@@ -295,11 +308,12 @@ def few_shot_outputs(
     prompts, counts = [], []
     for position, prompt in zip(split.sample, split.prompts, strict=True):
         turns = split.conversations.turns[position]
-        for count in range(len(examples), -1, -1):
-            ids = few_shot_ids(session.tokenizer, session.template, examples.turns[:count], turns)
-            if settings.has_encoder:
-                ids = closed(session.tokenizer, ids) if count else list(prompt)
-            if len(ids) <= settings.longest_prompt or count == 0:
+        ids, count = list(prompt), 0  # of a long row it is the end, which the turns do not tell
+        for tried in range(len(examples), 0, -1):
+            longer = few_shot_ids(session.tokenizer, session.template, examples.turns[:tried], turns)
+            longer = closed(session.tokenizer, longer) if settings.has_encoder else longer
+            if len(longer) <= settings.longest_prompt:
+                ids, count = longer, tried
                 break
         prompts.append(ids)
         counts.append(count)

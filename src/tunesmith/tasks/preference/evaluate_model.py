@@ -14,6 +14,7 @@ from tunesmith.data.preferences.load import detect_and_note, read_rows
 from tunesmith.data.preferences.rows import JudgedAnswers
 from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.data.readers.hashes import hash_rows
+from tunesmith.data.run_rows import run_of_model
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError, RecipeError
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -47,7 +48,7 @@ from tunesmith.tasks.preference.data import PreferenceRows
 from tunesmith.tasks.preference.model import Scorer
 from tunesmith.tasks.preference.outputs import BASE, better_answer
 from tunesmith.tasks.preference.scoring import PreferenceSplit, make_split, outputs_of, score_answers
-from tunesmith.tasks.saved_recipe import recipe_of_run, run_of_model
+from tunesmith.tasks.saved_recipe import recipe_of_run
 from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.losses.preference_choice import ChosenLosses, choose_losses
