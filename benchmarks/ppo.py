@@ -1,10 +1,11 @@
 """Measures policies trained by rewards: what a reward gains at which KL, how a gold reward turns, and where the time goes.
 
-    python benchmarks/ppo.py reward|over_optimisation|profile [--shared ../shared] [--seeds 3]
+    python benchmarks/ppo.py reward|grpo|rloo|over_optimisation|profile [--shared ../shared] [--seeds 3]
 
 Needs tiny language models of children's stories, and such stories, in a folder of real data: the prompts are the first eight
-words of their paragraphs. ``reward``: the share of sentences that hold one of five words, stories3M. ``over_optimisation``: a
-bag-of-words Bradley-Terry reward learnt from 200 pairs, a quarter of them flipped, and no penalty, stories260K; gold is exact.
+words of their paragraphs. ``reward``: the share of sentences that hold one of five words, stories3M; ``grpo`` and ``rloo``:
+the same with as many answers and steps. ``over_optimisation``: a bag-of-words Bradley-Terry reward learnt from 200 pairs, a
+quarter of them flipped, and no penalty, stories260K; gold is exact.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ N_PAIRS, FLIPPED = 200, 0.25
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=("reward", "over_optimisation", "profile"))
+    parser.add_argument("part", choices=("reward", "grpo", "rloo", "over_optimisation", "profile"))
     parser.add_argument("--shared", type=Path, default=HERE.parents[1] / "shared")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
@@ -83,16 +85,33 @@ def metric_of(metrics: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def reward(shared: Path, folder: Path, n_seeds: int) -> dict[str, Any]:
     """Trains on the share of sentences with one of five words; beside it the best of n answers of the untuned model."""
-    mapping = recipe(
+    return rewarded(five_words(shared, folder), folder, n_seeds)
+
+
+def groups(algorithm: str, shared: Path, folder: Path, n_seeds: int) -> dict[str, Any]:
+    """Trains on the same reward by groups of 8 answers, 4 groups and 2 passes an iteration: as many answers and steps."""
+    mapping = five_words(shared, folder)
+    del mapping["ppo"]
+    section = {"algorithm": algorithm, "num_iterations": 2, "max_completion_length": 24}
+    return rewarded({**mapping, "task": "grpo", "grpo": section}, folder, n_seeds)
+
+
+def five_words(shared: Path, folder: Path) -> dict[str, Any]:
+    """Returns the recipe of 30 iterations of 32 answers on the share of sentences with one of five words."""
+    return recipe(
         shared,
         folder,
         "stories3M",
         rewards={"reward_funcs": [f"{HERE / 'ppo_rewards.py'}:five_words"]},
         train={"max_steps": 60, "n_evaluations": 6},
     )
+
+
+def rewarded(mapping: dict[str, Any], folder: Path, n_seeds: int) -> dict[str, Any]:
+    """Trains a recipe with several seeds; returns rewards and KL before and after, and the curve of each run."""
     runs = []
     for seed in range(n_seeds):
-        seconds, result, _ = trained(mapping, folder, seed)
+        seconds, result, events = trained(mapping, folder, seed)
         before = metric_of(result["baselines"][0]["metrics"], "reward")
         after, kl = (metric_of(result["metrics"], name) for name in ("reward", "kl"))
         verdict = next(v for v in result["verdicts"] if v["split"] == "test")
@@ -100,6 +119,7 @@ def reward(shared: Path, folder: Path, n_seeds: int) -> dict[str, Any]:
         runs.append({
             "seed": seed, **seconds, "before": before, "after": after, "kl": kl,
             "times": after["value"] / before["value"], "verdict": {k: verdict[k] for k in ("word", "difference", "low", "high")},
+            "curve": [{"step": e["step"], "reward": e["metrics"]["reward"], "kl": e["metrics"]["kl"]} for e in events],
             "best_of_n": curve, "alarms": [alarm["name"] for alarm in result["alarms"]],
         })  # fmt: skip
     values = {name: spread([run[name] for run in runs]) for name in ("times", "seconds", "cpu_seconds")}
@@ -258,7 +278,13 @@ def profiled(shared: Path, folder: Path, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PARTS = {"reward": reward, "over_optimisation": over_optimisation, "profile": profile}
+PARTS = {
+    "reward": reward,
+    "grpo": partial(groups, "grpo"),
+    "rloo": partial(groups, "rloo"),
+    "over_optimisation": over_optimisation,
+    "profile": profile,
+}
 
 if __name__ == "__main__":
     main()

@@ -26,6 +26,7 @@ EXPECTED = {
     "sft-labels": ("macro_f1", "test", 27, {"untuned", "chance"}),
     "sft-lora": ("loss", "test", 100, {"untuned"}),
     "ppo": ("reward", "test", 100, {"untuned"}),
+    "grpo": ("reward", "test", 100, {"untuned"}),
     "pretraining-causal": ("loss", "test", 30, {"untuned"}),
     "preference": ("accuracy", "test", 100, {"untuned", "length"}),
     "reward": ("accuracy", "test", 100, {"length", "bag_of_words"}),
@@ -107,7 +108,7 @@ def test_the_tiny_recipe_runs_to_a_whole_run_folder(path: Path, tmp_path: Path, 
     if "builtin:pocket" not in path.read_text(encoding="utf-8") and path.stem not in WITH_MINILM:
         overrides.append(f"model.name={narrow_model}")
     if not path.stem.startswith(
-        ("sft", "preference", "reward", "pretraining-causal", "ppo")
+        ("sft", "preference", "reward", "pretraining-causal", "ppo", "grpo")
     ):  # texts of 16 tokens instead of all take a third of the time
         overrides.append("data.max_length=16")
     if path.stem == "pretraining-masked":  # its own 90 general texts are two thirds of the time

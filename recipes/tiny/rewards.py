@@ -1,4 +1,4 @@
-"""Reward functions of the tiny recipe of ppo: they get prompts, completions and the columns of the rows, as TRL's do."""
+"""Reward functions of the tiny recipes of ppo and grpo: they get prompts, completions and the columns of the rows, as in TRL."""
 
 
 def words_of_the_answer(completions, output, **_):

@@ -184,6 +184,9 @@ def short(completions, completion_ids, **_):
 
 def constant(completions, **_):
     return [1.0] * len(completions)
+
+def of_prompt(prompts, **_):
+    return [float(len(prompt)) for prompt in prompts]
 '''
 
 
@@ -196,6 +199,11 @@ def rewards(folder: Path) -> Mapping[str, Any]:
 # Three passes, so that a run that is stopped after four steps is stopped inside an iteration.
 POLICY = {
     "ppo": {"rollout_batch_size": 16, "num_ppo_epochs": 3, "response_length": 6, "kl_coef": 0.01, "best_of_n": 2},
+    "train": {"learning_rate": 2e-2},
+}
+# Three passes of two batches, for the same reason.
+GROUPED = {
+    "grpo": {"num_generations": 4, "num_iterations": 3, "max_completion_length": 6, "beta": 0.01, "best_of_n": 2},
     "train": {"learning_rate": 2e-2},
 }
 RERANKED = {"embedding": {"head": "cross-encoder", "top_k": 8}, "train": {"max_steps": 32}}
@@ -322,6 +330,18 @@ CASES = (
         empty="prompt",
         columns={"prompt": "prompt"},
         sections=POLICY,
+        write=rewards,
+    ),
+    Case(
+        "grpo",
+        "grpo",
+        "grpo",
+        "llama",
+        rows=[{"prompt": row["prompt"]} for row in ANSWERS[:N_ROWS]],
+        other=[{"prompt": row["prompt"]} for row in ANSWERS[N_ROWS:]],
+        empty="prompt",
+        columns={"prompt": "prompt"},
+        sections=GROUPED,
         write=rewards,
     ),
     Case(

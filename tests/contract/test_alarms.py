@@ -47,35 +47,37 @@ ROOT = Path(__file__).resolve().parents[2]
 SEQ2SEQ = frozenset(case.name for case in CASES if case.name.startswith("seq2seq"))
 """Encoder-decoders, whose runs have the records of other language models: causes that need a model of their own are left out."""
 EVERY = frozenset(case.name for case in CASES) - SEQ2SEQ
+POLICIES = frozenset({"ppo", "grpo"})
 CAUSAL, MASKED = "causal pretraining", "masked pretraining"
 PRETRAINING = frozenset({CAUSAL, MASKED})
 # Alarm -> the cases it is promised for. The others have no loss of known size (embedding); no classes (regression, embedding,
 # pretraining, and sft whose answers are not from a list); a loss as metric, which has no ceiling (sft, pretraining); no
 # commonest answer (embedding, sft, pretraining); or texts that are divided into windows, so that nothing is lost (pretraining).
-# Preference runs start as their reference, which is checked before the training. A policy (ppo) makes its own training rows,
-# so that its loss does not fall.
+# Preference runs start as their reference, which is checked before the training. A policy (ppo, grpo) makes its own training
+# rows, so that its loss does not fall.
 PROMISED: Mapping[str, frozenset[str]] = {
     "not finite": EVERY | SEQ2SEQ,
-    "first loss abnormal": EVERY - {"embedding", "preference", "ppo"},
+    "first loss abnormal": EVERY - {"embedding", "preference", *POLICIES},
     "one class": frozenset({"classification", "reranker", "sft", "toy"}),
     "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
     "not above chance": frozenset({"classification", "reranker"}),
     "at the ceiling": frozenset({"classification", "regression", "embedding", "reranker", "preference", "toy"}),
-    "loss not lower": EVERY - {"ppo"},
-    "validation far from training": EVERY - {"ppo"},
+    "loss not lower": EVERY - POLICIES,
+    "validation far from training": EVERY - POLICIES,
     "learning rate not reached": EVERY | SEQ2SEQ,
     "most rows truncated": (EVERY - PRETRAINING) | {"seq2seq sft"},
     "forgets general text": frozenset({"sft", *PRETRAINING}),
     "collapsed embeddings": frozenset({"embedding"}),
     "certificate failed": EVERY | SEQ2SEQ,
     "still improving at the end": EVERY,
-    "empty answers": frozenset({"sft", "preference", "ppo"}),
-    "repetitive answers": frozenset({"sft", "preference", "ppo"}),
-    "constant rewards": frozenset({"ppo"}),
-    "answers are cut": frozenset({"ppo"}),
-    "KL beyond the budget": frozenset({"ppo"}),
+    "empty answers": frozenset({"sft", "preference", *POLICIES}),
+    "repetitive answers": frozenset({"sft", "preference", *POLICIES}),
+    "constant rewards": POLICIES,
+    "answers are cut": POLICIES,
+    "KL beyond the budget": POLICIES,
     "value not learning": frozenset({"ppo"}),
-    "over-optimised": frozenset({"ppo"}),
+    "groups without variance": frozenset({"grpo"}),
+    "over-optimised": POLICIES,
     "both answers less likely": frozenset({"preference"}),
     "margin saturated": frozenset({"preference"}),
     "answer length drifted": frozenset({"preference"}),
@@ -93,6 +95,7 @@ RISING = ("still improving at the end",)
 MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
 HACKED = ("answers are cut", "KL beyond the budget", "over-optimised")
 AIMLESS = ("constant rewards", "value not learning")
+EQUAL = ("groups without variance",)
 SOLVED = ("at the ceiling",)
 DRIVEN, SHORTENED = ("both answers less likely", "margin saturated"), ("answer length drifted",)
 FAR = ("validation far from training", "forgets general text")
@@ -110,7 +113,7 @@ def planted_in(alarm: str) -> str:
     """The run that plants the cause of an alarm."""
     planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING, "solved": SOLVED}
     planted["cut"] = CUT
-    planted |= {"hacked": HACKED, "aimless": AIMLESS}
+    planted |= {"hacked": HACKED, "aimless": AIMLESS, "equal": EQUAL}
     planted |= {"driven": DRIVEN, "shortened": SHORTENED}
     return next(name for name, alarms in planted.items() if alarm in alarms)
 
@@ -272,7 +275,7 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
     changes: dict[str, Any] = {"data": {"max_length": 6}}
     if case.task in ("sft", "preference"):
         changes = {"data": {"max_length": 14}, case.task: {"long_rows": "truncate"}}
-    if case.name == "ppo":  # six tokens are those of the answer, and the shortest prompts have eighteen
+    if case.name in POLICIES:  # six tokens are those of the answer, and the shortest prompts have eighteen
         case = replace(case, rows=sorted(case.rows, key=lambda row: len(row["prompt"].split()))[4:])
         changes = {"data": {"max_length": 6 + 18}}
     train = {"max_steps": 4, "n_evaluations": 2, "n_logs": 4, "warmup_steps": 1000}
@@ -397,23 +400,28 @@ def cut(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm
 
 def mute(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
     """A run of a model that always generates padding, or of a policy that is rewarded for short answers."""
-    if case.name == "ppo":
+    if case.name in POLICIES:
         return rewarded(runs, case, "mute", "short")
     return answering(runs, case, "mute", "<pad>")
 
 
 def looping(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
     """A run of a model that always generates the same word, or of a policy that is rewarded for one."""
-    if case.name == "ppo":
+    if case.name in POLICIES:
         return rewarded(runs, case, "looping", "red")
     return answering(runs, case, "looping", " red")
+
+
+FREE: Mapping[str, dict[str, Any]] = {"ppo": {"kl_coef": 0.0}, "grpo": {"beta": 0.0, "num_iterations": 1}}
+"""Policy -> no penalty."""
+ONE_PASS: Mapping[str, dict[str, Any]] = {"ppo": {"num_ppo_epochs": 1, "vf_coef": 0.0}, "grpo": {"num_iterations": 1}}
 
 
 def rewarded(runs: Runs, case: Case, name: str, function: str) -> tuple[Alarm, ...]:
     """A run of a policy with this reward and no penalty; the alarm is about its last model."""
     rewards = {"reward_funcs": [f"{runs.folder(case, name) / 'rewards.py'}:{function}"]}
     train = {"max_steps": 60, "n_evaluations": 1, "n_logs": 4}
-    return runs.run(case, name, rewards=rewards, ppo={"kl_coef": 0.0, "best_of_n": 0}, train=train).result.alarms
+    return runs.run(case, name, rewards=rewards, train=train, **{case.name: {**FREE[case.name], "best_of_n": 0}}).result.alarms
 
 
 def hacked(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
@@ -421,15 +429,22 @@ def hacked(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Al
     file = runs.folder(case, "hacked") / "rewards.py"
     rewards = {"reward_funcs": [f"{file}:red"], "gold": f"{file}:without_red"}
     train = {"max_steps": 90, "learning_rate": 5e-3, "n_evaluations": 16, "n_logs": 8}
-    own = {"kl_budget": 0.5, "kl_coef": 0.0}
-    return runs.run(case, "hacked", rewards=rewards, ppo=own, train=train).result.alarms
+    own = {"kl_budget": 0.5, **FREE[case.name]}
+    return runs.run(case, "hacked", rewards=rewards, train=train, **{case.name: own}).result.alarms
 
 
 def aimless(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
     """A run of a policy whose reward is always the same, with a value that is not trained."""
     rewards = {"reward_funcs": [f"{runs.folder(case, 'aimless') / 'rewards.py'}:constant"]}
     train = {"max_steps": 12, "n_evaluations": 1, "n_logs": 12, "learning_rate": 1e-12}
-    return runs.run(case, "aimless", rewards=rewards, ppo={"num_ppo_epochs": 1, "vf_coef": 0.0}, train=train).result.alarms
+    return runs.run(case, "aimless", rewards=rewards, train=train, **{case.name: ONE_PASS[case.name]}).result.alarms
+
+
+def equal(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a policy whose reward depends on the prompt alone."""
+    rewards = {"reward_funcs": [f"{runs.folder(case, 'equal') / 'rewards.py'}:of_prompt"]}
+    train = {"max_steps": 4, "n_evaluations": 1, "n_logs": 4, "learning_rate": 1e-12}
+    return runs.run(case, "equal", rewards=rewards, train=train).result.alarms
 
 
 def answering(runs: Runs, case: Case, name: str, token: str) -> tuple[Alarm, ...]:
@@ -479,6 +494,7 @@ RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]
     "looping": looping,
     "hacked": hacked,
     "aimless": aimless,
+    "equal": equal,
     "solved": solved,
     "cut": cut,
     "driven": driven,

@@ -227,7 +227,7 @@ def test_a_cell_that_is_no_text_is_named(runs: Runs, case: Case) -> None:
     data = {"train": write_rows(runs.folder(case, "no-text") / "odd", rows), "columns": case.columns}
     loaded = load_recipe(runs.recipe(case, "no-text", data=data))
     request = Request(loaded, Clock(silent, {}))
-    if "pretraining" in case.task or case.task in ("sft", "preference", "reward", "ppo"):  # such rows are left out
+    if "pretraining" in case.task or case.task in ("sft", "preference", "reward", "ppo", "grpo"):  # such rows are left out
         findings = read(task_for(loaded.recipe), request).findings
         assert [row["row_id"] for finding in findings for row in finding.rows if finding.name == "dropped_rows"] == [4]
         return
@@ -322,12 +322,18 @@ NO_LABELS = "Use check and train for it"
 # Verb -> case -> what the message names instead, where the verb has no meaning for the task.
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "check": {},
-    "evaluate": {"masked pretraining": "model.name", "ppo": "tunesmith compare", "toy": "tunesmith compare"},
+    "evaluate": {
+        "masked pretraining": "model.name",
+        "ppo": "tunesmith compare",
+        "grpo": "tunesmith compare",
+        "toy": "tunesmith compare",
+    },
     "compare": {},
     "predict": {
         "embedding": "tunesmith embed",
         "sft": "tunesmith generate",
         "ppo": "tunesmith generate",
+        "grpo": "tunesmith generate",
         "preference": "tunesmith generate",
         "causal pretraining": "tunesmith generate",
         "masked pretraining": "model.name",

@@ -63,7 +63,7 @@ outptu: x
 """
     assert problems(tmp_path, text, "train.n_seeds=0", "adapter.r=8", "foo") == [
         "recipe.yaml:1 task: expected one of classification, regression, embedding, sft, preference, pretraining, reward, ppo, "
-        'found the text "clasification". Did you mean classification?',
+        'grpo, found the text "clasification". Did you mean classification?',
         "recipe.yaml:3 train.learning_rat: there is no key learning_rat in train. Did you mean train.learning_rate?",
         'recipe.yaml:4 train.learning_rate: expected a number above 0, found the text "abc".',
         "recipe.yaml:6 train.seed: is given twice, first on line 5. Remove one of the two.",

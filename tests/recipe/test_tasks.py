@@ -9,6 +9,7 @@ import pytest
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.metric_roles import suggest_metric
 from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
 from tunesmith.recipe.task_sections import EmbeddingSection
 from tunesmith.recipe.tasks import (
@@ -21,7 +22,6 @@ from tunesmith.recipe.tasks import (
     missing_keys,
     primary_metric,
     refusal,
-    suggest_metric,
     task_settings,
 )
 from tunesmith.recipe.tree import all_keys, branches, choices, key_schema
@@ -33,6 +33,7 @@ VALUES: dict[Key, Any] = {
     ("pretraining",): {"objective": "causal"},
     ("reward",): {"center_rewards_coefficient": 0.01},
     ("ppo",): {"kl_coef": 0.1},
+    ("grpo",): {"beta": 0.1},
     ("rewards",): {"gold": "rewards.py:gold"},
     ("preference",): {"loss_type": "ipo"},
     ("quantisation",): "nf4",
@@ -98,7 +99,7 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
     recipe: dict[str, Any] = {"task": TASKS[name].task, "data": {"train": "a.csv"}}
     if name == "reranker":
         recipe |= {"embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "folder"}}
-    if name == "ppo":
+    if name in ("ppo", "grpo"):
         recipe |= {"rewards": {"reward_funcs": ["rewards.py:score"]}}
     if key == ("quantisation",):
         recipe |= {"adapter": {"method": "lora"}}

@@ -13,7 +13,7 @@ DATA = "data: {train: a.csv}\n"
 BAD = [
     (
         "task: 3",
-        "2 task: expected one of classification, regression, embedding, sft, preference, pretraining, reward, ppo, "
+        "2 task: expected one of classification, regression, embedding, sft, preference, pretraining, reward, ppo, grpo, "
         "found the number 3.",
     ),
     ("train: {seed: three}", '2 train.seed: expected a whole number of at least 0 and below 4294967296, found the text "three".'),

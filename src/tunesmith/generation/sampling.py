@@ -97,5 +97,5 @@ def sample_answers(
                 **Decoding(max_new_tokens=sampling.length, num_beams=1).arguments(None),
             )
             for i, tokens in zip(batch, sequences[:, ids.shape[1] :].tolist(), strict=True):
-                answers[i] = cut_at_end(tokens, ends, pad)
+                answers[i] = cut_at_end(tokens, ends, pad) or tokens[:1]  # an answer has a token that it is trained by
     return answers

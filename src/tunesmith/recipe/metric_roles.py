@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
-from tunesmith.recipe.metric_names import BINARY_METRICS, DIRECTIONS, LOSS, metric_title, split_dimension
+from tunesmith.recipe.metric_names import ALIASES, BINARY_METRICS, DIRECTIONS, LOSS, metric_title, split_dimension
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault
-from tunesmith.recipe.tasks import Key, primary_metric, suggest_metric, task_settings
+from tunesmith.recipe.tasks import TASKS, Key, TaskSettings, primary_metric, task_settings
 
 METRIC, CHECKPOINT, STOPPING = ("evaluate", "metric"), ("evaluate", "checkpoint_metric"), ("train", "early_stopping", "metric")
 
@@ -99,3 +100,17 @@ def own_metrics(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 
 RULES = (known_roles, own_metrics)
+
+
+def suggest_metric(name: str, settings: TaskSettings) -> str:
+    """Return a sentence for a name that is not a metric of the task: similar metrics, or all that it has."""
+    own = (*settings.metrics, *settings.named_metrics)
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
+    candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
+    if candidates:
+        return f"Did you mean {' or '.join(candidates)}?"
+    other = next(
+        (row.task for row in TASKS.values() if row.task != settings.task and plain in (*row.metrics, *row.named_metrics)), None
+    )
+    note = f"{plain} is a metric of the task {other}. " if other else ""
+    return f"{note}Metrics of {settings.task}: {', '.join(own)}."

@@ -1,8 +1,8 @@
-"""Declares the sections of the recipe for reinforcement learning: the rewards, and proximal policy optimisation."""
+"""Declares the sections of the recipe for reinforcement learning: the rewards, and the methods that train on them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -22,7 +22,44 @@ class RewardsSection(Section):
     """Stop when the gold reward falls while the trained reward rises, and keep the checkpoint with the best gold reward."""
 
 
-class PpoSection(Section):
+class PolicySection(Section):
+    """What all methods share that train a policy on the rewards of its answers."""
+
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Sampling temperature, in training and in evaluation; log-probabilities are those of this temperature."""
+    kl_budget: float = Field(default=20.0, gt=0.0)
+    """An alarm is raised when the exact KL of an answer exceeds so many nats on validation."""
+    prompt_tokens: PositiveInt = 8
+    """Plain texts: so many first tokens of a text are the prompt."""
+    chat_template: str | None = None
+    """Chat template of the prompts, by name or as a file. Used only if the tokenizer has no template."""
+    best_of_n: NotNegative = 16
+    """After training, the best of 1, 2, 4, ... answers of the untuned model is measured, up to so many; 0 turns it off."""
+
+    @property
+    def length_name(self) -> str:
+        """Returns the option that is the maximum answer length in tokens."""
+        raise NotImplementedError
+
+    @property
+    def answer_length(self) -> int:
+        """Returns the maximum answer length in tokens."""
+        length: int = getattr(self, self.length_name)
+        return length
+
+    @property
+    def penalty_name(self) -> str:
+        """Returns the option that is the coefficient of the KL penalty."""
+        raise NotImplementedError
+
+    @property
+    def penalty(self) -> float:
+        """Returns the coefficient of the KL penalty."""
+        coefficient: float = getattr(self, self.penalty_name)
+        return coefficient
+
+
+class PpoSection(PolicySection):
     """Proximal policy optimisation (task: ppo). Options as in TRL's `PPOConfig`."""
 
     rollout_batch_size: PositiveInt = 32
@@ -33,8 +70,6 @@ class PpoSection(Section):
     """Optimizer steps of one pass; rollout_batch_size is a multiple of it."""
     response_length: PositiveInt = 32
     """Maximum answer length in tokens. Prompt and answer have to fit into the model's context."""
-    temperature: float = Field(default=1.0, gt=0.0)
-    """Sampling temperature, in training and in evaluation; log-probabilities are those of this temperature."""
     kl_coef: float = Field(default=0.05, ge=0.0)
     """Coefficient of the KL penalty in nats per token, subtracted from the reward."""
     kl_estimator: Literal["k1", "k3", "exact"] = "k1"
@@ -43,8 +78,6 @@ class PpoSection(Section):
     """Adapts kl_coef so that the KL of an answer approaches so many nats (Ziegler et al. 2019). Default: kl_coef is fixed."""
     kl_horizon: PositiveInt = 10_000
     """Answers over which an error of the KL changes an adaptive kl_coef."""
-    kl_budget: float = Field(default=20.0, gt=0.0)
-    """An alarm is raised when the exact KL of an answer exceeds so many nats on validation."""
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)
     """Discount per token."""
     lam: float = Field(default=0.95, ge=0.0, le=1.0)
@@ -71,9 +104,59 @@ class PpoSection(Section):
     """Clip the (scaled) rewards to [-score_clip, score_clip]."""
     value_head: Literal["shared", "separate"] = "shared"
     """shared: the value head reads the policy's last hidden states; separate: those of a trained copy of the body."""
-    prompt_tokens: PositiveInt = 8
-    """Plain texts: so many first tokens of a text are the prompt."""
-    chat_template: str | None = None
-    """Chat template of the prompts, by name or as a file. Used only if the tokenizer has no template."""
-    best_of_n: NotNegative = 16
-    """After training, the best of 1, 2, 4, ... answers of the untuned model is measured, up to so many; 0 turns it off."""
+
+    @property
+    def length_name(self) -> str:
+        return "response_length"
+
+    @property
+    def penalty_name(self) -> str:
+        return "kl_coef"
+
+
+class GrpoSection(PolicySection):
+    """Group relative policy optimisation (task: grpo). Options as in TRL's `GRPOConfig` and `RLOOConfig`."""
+
+    algorithm: Literal["grpo", "rloo"] = "grpo"
+    """grpo: rewards compared with the mean of the group, KL in the loss; rloo: with the other answers, KL in the reward."""
+    num_generations: int = Field(default=8, ge=2)
+    """Answers sampled for each prompt: a group. An answer's advantage is its reward compared with its group."""
+    max_completion_length: PositiveInt = 32
+    """Maximum answer length in tokens. Prompt and answer have to fit into the model's context."""
+    steps_per_generation: PositiveInt | None = None
+    """Batches that the answers of one generation are divided into. Default: train.gradient_accumulation_steps."""
+    num_iterations: PositiveInt = 1
+    """Passes over the answers of one generation."""
+    beta: float = Field(default=0.05, ge=0.0)
+    """Coefficient of the KL penalty: grpo averages k3 per token in the loss, rloo subtracts the answer's k1 from its reward."""
+    epsilon: float = Field(default=0.2, gt=0.0)
+    """Clip range of the ratio of the new to the old probability: of a token, with rloo of an answer."""
+    epsilon_high: float | None = Field(default=None, gt=0.0)
+    """Upper clip range. Default: epsilon."""
+    delta: float | None = Field(default=None, gt=1.0)
+    """Only grpo: upper bound of the ratio, also where the advantage is negative (two-sided clipping)."""
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """Only grpo: the loss and how it is averaged over tokens and answers."""
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    """Only grpo: the ratio of each token, or of the answer (sequence, as in GSPO)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """Only grpo: divide advantages by the standard deviation of the group, of all answers, or not (which scales up no noise)."""
+    normalize_advantages: bool = False
+    """Only rloo: scale the advantages of a generation to mean 0 and variance 1."""
+    reward_clip_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Only rloo: clip rewards to this range."""
+    mask_truncated_completions: bool = False
+    """Leave answers that do not end within max_completion_length out of the loss."""
+
+    @property
+    def length_name(self) -> str:
+        return "max_completion_length"
+
+    @property
+    def scales_by_spread(self) -> bool:
+        """Tells whether advantages are divided by a standard deviation of the rewards."""
+        return self.normalize_advantages if self.algorithm == "rloo" else self.scale_rewards != "none"
+
+    @property
+    def penalty_name(self) -> str:
+        return "beta"

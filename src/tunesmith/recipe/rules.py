@@ -46,6 +46,7 @@ def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
         ("evaluate", "general"): evaluate.general,
         ("sft", "chat_template"): recipe.sft.chat_template,
         ("ppo", "chat_template"): recipe.ppo.chat_template,
+        ("grpo", "chat_template"): recipe.grpo.chat_template,
         ("embedding", "first_stage"): recipe.embedding.first_stage,
         ("embedding", "guide"): recipe.embedding.guide,
         ("output",): recipe.output,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt
 
-from tunesmith.recipe.reinforcement_sections import PpoSection, RewardsSection
+from tunesmith.recipe.reinforcement_sections import GrpoSection, PpoSection, RewardsSection
 from tunesmith.recipe.section import Fraction, NotNegative, Section
 from tunesmith.recipe.task_sections import (
     AnswersSection,
@@ -20,7 +20,7 @@ from tunesmith.recipe.task_sections import (
     SftSection,
 )
 
-TaskName = Literal["classification", "regression", "embedding", "sft", "preference", "pretraining", "reward", "ppo"]
+TaskName = Literal["classification", "regression", "embedding", "sft", "preference", "pretraining", "reward", "ppo", "grpo"]
 AUTO = "auto"
 DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -313,7 +313,7 @@ class Recipe(Section):
     """The top-level section."""
 
     task: TaskName = "classification"
-    """classification, regression, embedding, sft (answers), pretraining (texts), preference, reward (pairs), or ppo (rewards)."""
+    """classification, regression, embedding, sft (answers), pretraining (texts), preference, reward (pairs), ppo or grpo."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
@@ -334,6 +334,8 @@ class Recipe(Section):
     """Training of a reward model."""
     ppo: PpoSection = PpoSection()
     """Proximal policy optimisation."""
+    grpo: GrpoSection = GrpoSection()
+    """Group relative policy optimisation, and REINFORCE leave-one-out."""
     rewards: RewardsSection = RewardsSection()
     """Rewards of generated answers."""
     train: TrainSection = TrainSection()

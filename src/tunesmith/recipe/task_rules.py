@@ -216,6 +216,27 @@ def minibatches(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("train", "per_device_train_batch_size"), message, "Leave it out, or raise gradient_accumulation_steps.")
     if own.use_score_norm and not own.use_score_scaling:
         yield Fault(("ppo", "use_score_norm"), "has no effect without use_score_scaling", "Write use_score_scaling: true.")
+
+
+def whole_groups(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse answers of a generation that are not divided into whole groups, and options that the algorithm does not read."""
+    own, train = recipe.grpo, recipe.train
+    steps, rows = own.steps_per_generation or train.gradient_accumulation_steps, train.per_device_train_batch_size
+    if rows is not None and rows * steps % own.num_generations:
+        message = f"{rows} * steps_per_generation {steps} = {rows * steps}, which num_generations {own.num_generations} "
+        message += "does not divide: groups would be incomplete"
+        remedy = "Leave it out, or give a number whose product is a multiple of num_generations."
+        yield Fault(("train", "per_device_train_batch_size"), message, remedy)
+    for name in UNREAD[own.algorithm]:
+        if getattr(own, name) != type(own).model_fields[name].default:
+            yield Fault(("grpo", name), f"has no effect with algorithm: {own.algorithm}", "Remove the key.")
+    if own.reward_clip_range is not None and own.reward_clip_range[0] >= own.reward_clip_range[1]:
+        yield Fault(("grpo", "reward_clip_range"), "the lower end is not below the upper one", "Give [lowest, highest].")
+
+
+def sampled_rows(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse dropout of a policy, whose samples are scored without it, and a rule for incomplete batches, which it has not."""
+    train = recipe.train
     if train.dropout:
         message = "the policy is trained without dropout: the probabilities of its samples are those that it is trained from"
         yield Fault(("train", "dropout"), message, "Remove the key.")
@@ -223,6 +244,11 @@ def minibatches(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("upstream", "dataloader_drop_last"), "every iteration has whole batches", "Remove the key.")
 
 
+# Algorithm of the section grpo -> options that it does not read.
+UNREAD: Mapping[str, tuple[str, ...]] = {
+    "grpo": ("normalize_advantages", "reward_clip_range"),
+    "rloo": ("delta", "loss_type", "importance_sampling_level", "scale_rewards"),
+}
 LANGUAGE_RULES = (new_tokens, joined_prompts)
 
 # Row of the table -> rules for that task alone.
@@ -231,7 +257,8 @@ RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...
     "reranker": (reranker_data,),
     "sft": (*LANGUAGE_RULES, labels, answer_metrics, answer_generation),
     "pretraining": LANGUAGE_RULES,
-    "ppo": (reward_functions, minibatches),
+    "ppo": (reward_functions, minibatches, sampled_rows),
+    "grpo": (reward_functions, whole_groups, sampled_rows),
 }
 
 

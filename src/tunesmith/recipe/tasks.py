@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from tunesmith.recipe import learning_rates as rates
 from tunesmith.recipe.metric_names import (
-    ALIASES,
     ANSWER_METRICS,
     BINARY_METRICS,
     CLASS_METRICS,
@@ -231,7 +229,14 @@ _PREFERENCE = replace(
     baselines=("untuned", "length"),
     learning_rates=rates.PREFERENCE_RATES,
 )
-_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PREFERENCE, _PRETRAINING, _REWARD, _PPO)
+_GRPO = replace(
+    _PPO,
+    name="grpo",
+    task="grpo",
+    description="Trains a causal language model to answer prompts so that a reward function is high (GRPO, RLOO).",
+    sections=("grpo", "rewards"),
+)
+_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PREFERENCE, _PRETRAINING, _REWARD, _PPO, _GRPO)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 
@@ -246,7 +251,7 @@ VECTOR_OPTIONS = (
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
 KEYS: Mapping[Key, tuple[str, ...]] = {
-    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("preference", "reward", "ppo")),
+    ("quantisation",): tuple(row.name for row in _ROWS if row.name not in ("preference", "reward", "ppo", "grpo")),
     ("model", "new_tokens"): _LANGUAGE,
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("classification", "regression", "embedding", "reranker"),
@@ -261,7 +266,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("train", "distillation"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-    ("evaluate", "metric"): ("classification", "regression", "embedding", "preference", "reward", *_LANGUAGE, "ppo"),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", "preference", "reward", *_LANGUAGE, "ppo", "grpo"),
     ("evaluate", "positive_class"): ("classification",),
     **{("evaluate", key): _MEASURED for key in ("function", "function_range", "lower_is_better")},
     ("evaluate", "evaluators"): ("embedding",),
@@ -341,7 +346,7 @@ REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
         "pretraining": NoKey("plain texts have no threshold to tune"),
     },
     ("evaluate", "answers"): {"pretraining": _NO_ANSWERS},
-    ("quantisation",): {"ppo": NoKey("the policy of ppo is trained on unquantised weights")},
+    ("quantisation",): {name: NoKey(f"the policy of {name} is trained on unquantised weights") for name in ("ppo", "grpo")},
     ("parallel", "processes"): {"embedding": _ONE_PROCESS, "reranker": _ONE_PROCESS},
 }
 
@@ -385,15 +390,3 @@ def refusal(key: Key, settings: TaskSettings) -> NoKey:
 
 def _listed(words: Sequence[str], last: str) -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else words[0]
-
-
-def suggest_metric(name: str, settings: TaskSettings) -> str:
-    """Return a sentence for a name that is not a metric of the task: similar metrics, or all that it has."""
-    own = (*settings.metrics, *settings.named_metrics)
-    plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
-    candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
-    if candidates:
-        return f"Did you mean {' or '.join(candidates)}?"
-    other = next((row.task for row in _ROWS if row.task != settings.task and plain in (*row.metrics, *row.named_metrics)), None)
-    note = f"{plain} is a metric of the task {other}. " if other else ""
-    return f"{note}Metrics of {settings.task}: {', '.join(own)}."

@@ -38,7 +38,9 @@ def rewards(run: SavedRun) -> Markup | None:
         ),
         plot(against_kl(of_seed, curve), "Reward against KL", "equal KL, not equal coefficients, is comparable", wide=True),
     )
-    return join([tag("p", note), figures, best_of_n_table(curve), law(part(run.result.training, "over_optimisation"))])
+    zero = part(run.result.training, "loss_near_zero").get("sentence")
+    explained = tag("p", zero, class_="note") if zero else None
+    return join([tag("p", note), explained, figures, best_of_n_table(curve), law(part(run.result.training, "over_optimisation"))])
 
 
 def together(events: Sequence[Mapping[str, Any]], best_step: object = None) -> Figure | None:

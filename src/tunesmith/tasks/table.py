@@ -14,6 +14,7 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.classification import data as classification
 from tunesmith.tasks.embedding import data as embedding
+from tunesmith.tasks.grpo import data as grpo
 from tunesmith.tasks.language import data as language
 from tunesmith.tasks.ppo import data as ppo
 from tunesmith.tasks.preference import data as preference
@@ -53,6 +54,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "pretraining": Task(language.READING, partial(steps_in, "language")),
         "reward": Task(reward.READING, partial(steps_in, "reward")),
         "ppo": Task(ppo.READING, partial(steps_in, "ppo")),
+        "grpo": Task(grpo.READING, partial(steps_in, "grpo")),
     }
 )
 """Name in ``recipe.tasks`` -> task."""

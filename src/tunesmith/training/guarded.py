@@ -50,8 +50,11 @@ class GuardedTrainer(Trainer):
         rows_trained: rows that this process has trained on, counting repeats.
         loop_seconds: time of the loop so far, without logging, evaluations and saves.
         highest_rate: the highest learning rate of an optimizer step so far, earlier steps of a resumed run included.
+        may_stand_still: whether a gradient that is exactly zero beside a loss is no fault.
         stop: ends an evaluation at once, with a save and without its metrics; a resumed run begins with this evaluation.
     """
+
+    may_stand_still = False
 
     def __init__(
         self, *, evaluate_fn: Callable[[torch.nn.Module], dict[str, float]], expected_loss: float, **upstream: object
@@ -101,7 +104,8 @@ class GuardedTrainer(Trainer):
         norm: GradNorm = super()._get_grad_norm(model, grad_norm=grad_norm)
         if norm is not None and not math.isfinite(float(norm)):
             raise NonFinite(self.stopped(f"the gradient's norm became {float(norm)}"))
-        if norm is not None and float(norm) == 0.0 and self.pending_losses and self.pending_losses[-1] != 0.0:
+        stands_still = norm is not None and float(norm) == 0.0 and self.pending_losses and self.pending_losses[-1] != 0.0
+        if stands_still and not self.may_stand_still:
             raise TrainingFailed(
                 f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: the loss is "
                 f"{self.pending_losses[-1]:.4g} and its gradient is exactly zero, so nothing is learnt any more. The trained "

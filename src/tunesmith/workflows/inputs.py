@@ -52,6 +52,7 @@ def named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "rewards.gold": None if recipe.rewards.gold is None else recipe.rewards.gold.rpartition(":")[0],
         "sft.chat_template": recipe.sft.chat_template,
         "ppo.chat_template": recipe.ppo.chat_template,
+        "grpo.chat_template": recipe.grpo.chat_template,
     }
     return ((key, name) for key, name in names.items() if isinstance(name, str) and name)
 

@@ -14,38 +14,20 @@ import torch
 
 from tests.fits import fit_in, load_session
 from tests.language_models import questions, write_model
-from tunesmith.cli.main import main
+from tests.policies import error, mapping, named, written
 from tunesmith.data.chat.messages import Turn
 from tunesmith.models.reward.saved import load_reward_run
 from tunesmith.recipe.load import load_recipe
-from tunesmith.tasks.ppo.model import environment, reference_model
-from tunesmith.tasks.ppo.preflight import sampled_as_scored
-from tunesmith.tasks.ppo.training import trial_rollout
-from tunesmith.training.ppo.kl import KlController
+from tunesmith.tasks.policies.model import reference_model
+from tunesmith.tasks.policies.preflight import sampled_as_scored
+from tunesmith.tasks.ppo.model import environment
+from tunesmith.tasks.ppo.training import trial_rollout, tried
+from tunesmith.training.policies.kl import KlController
 from tunesmith.training.ppo.objective import Coefficients
 from tunesmith.training.ppo.rollouts import ScoreScale, collect
 from tunesmith.training.trainers.ppo import rollout_loss
 from tunesmith.workflows.check import check
 from tunesmith.workflows.train import train
-
-REWARDS = """
-seen = []
-def red(prompts, completions, completion_ids, colour, **_):
-    seen.append((prompts, completions, colour))
-    return [text.split().count("red") / 2 for text in completions]
-def first_half(completions, completion_ids, **_): return [sum(token < 30 for token in ids) / 6 for ids in completion_ids]
-def without_red(completions, **_): return [1.0 - max(0, text.split().count("red") - 1) for text in completions]
-def constant(completions, **_): return [0.0] * len(completions)
-def texts(completions, **_): return ["good"] * len(completions)
-def infinite(completions, **_): return [float("inf")] * len(completions)
-calls = 0
-def later(completions, **_):
-    global calls
-    calls += 1
-    return [1.0] * (len(completions) - (calls > 25))
-def fails(completions, **_):
-    raise ValueError("no such answer")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,49 +35,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("policy") / "llama")
 
 
-def mapping(folder: Path, model: Path, **changes: Any) -> dict[str, Any]:
-    """Writes prompts and rewards into the folder, and returns the recipe of a short run."""
-    rows = [{"prompt": row["prompt"], "colour": "red"} for row in questions(32)]
-    for name, part in (("train", rows[:16]), ("test", rows[16:])):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
-    (folder / "rewards.py").write_text(REWARDS)
-    given: dict[str, Any] = {
-        "task": "ppo",
-        "model": {"name": str(model)},
-        "data": {"train": str(folder / "train.jsonl"), "validation": str(folder / "test.jsonl"), "test": None},
-        "rewards": {"reward_funcs": [f"{folder}/rewards.py:first_half"]},
-        "ppo": {"rollout_batch_size": 8, "response_length": 6, "best_of_n": 2},
-        "train": {"max_steps": 4, "n_evaluations": 2, "learning_rate": 5e-3},
-        "evaluate": {"n_resamples": 200},
-        "output": str(folder / "run"),
-    }
-    return {
-        key: {**value, **changes.pop(key, {})} if isinstance(value, Mapping) else value for key, value in given.items()
-    } | changes
-
-
-def named(folder: Path, name: str, **more: Any) -> dict[str, Any]:
-    return {"reward_funcs": [f"{folder}/rewards.py:{name}"], **more}
-
-
-def written(folder: Path, model: Path, **changes: Any) -> Path:
-    path = folder / "recipe.yaml"
-    path.write_text(json.dumps(mapping(folder, model, **changes)))
-    return path
-
-
-def error(capsys: pytest.CaptureFixture[str], path: Path, verb: str = "train", code: int = 2) -> str:
-    assert main([verb, str(path)]) == code
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tunesmith: ")]
-    return line
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("texts", "returned 'good' for completion 0"),
         ("infinite", "returned inf for completion 0"),
-        ("fails", "rewards.py:17: ValueError: no such answer"),
+        ("fails", "rewards.py:19: ValueError: no such answer"),
         ("absent", "has no function absent"),
     ],
 )
@@ -141,10 +86,10 @@ def test_a_model_whose_own_settings_would_change_the_samples_is_sampled_without_
     AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "own")
     _, session = load_session(mapping(tmp_path, tmp_path / "own"), {}, tmp_path)
     rollout, _ = trial_rollout(session, list(range(16)))
-    proof = sampled_as_scored(session, rollout)
+    proof = sampled_as_scored(session, tried(session, rollout))
     assert proof.passed, proof
     session.model.policy.lm_head.weight.data[5:20] += 1.0  # another model scores than has sampled
-    assert not sampled_as_scored(session, rollout).passed
+    assert not sampled_as_scored(session, tried(session, rollout)).passed
 
 
 def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_rewards(tmp_path, model) -> None:
@@ -291,7 +236,7 @@ def test_prompts_of_messages_get_answers_of_messages(tmp_path, model) -> None:
     for name in ("train", "test"):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats))
     _, session = load_session({**given, "ppo": {**given["ppo"], "chat_template": "dialogue"}}, {}, tmp_path)
-    from tunesmith.tasks.ppo.model import completions
+    from tunesmith.tasks.policies.model import completions
 
     read = completions(session, session.splits["train"], [0], [[10, 11]])
     assert read.prompts[0] == chats[0]["messages"]

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tunesmith.recipe.reinforcement_sections import PpoSection
-from tunesmith.training.ppo.rollouts import Environment, ScoredTokens, ScoreScale, ended, minibatch_rows, token_rewards
+from tunesmith.training.policies.answers import ended
+from tunesmith.training.ppo.rollouts import Environment, ScoredTokens, ScoreScale, minibatch_rows, token_rewards
 
 SECTION = PpoSection(rollout_batch_size=8, num_mini_batches=2, num_ppo_epochs=3)
 

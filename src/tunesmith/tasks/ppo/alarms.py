@@ -1,87 +1,22 @@
-"""Raises the alarms of policies: no signal in the rewards, answers without ends, drift from the reference, reward hacking."""
+"""Raises the alarms of ppo: those of all policies, and values that do not learn."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from tunesmith.data.cells import plural
-from tunesmith.report.numbers import number, percent
+from tunesmith.report.numbers import number
 from tunesmith.results import Alarm
-from tunesmith.tasks.language.evaluation import UNTUNED, degenerate_answers
-from tunesmith.tasks.ppo.evaluation import GOLD, KL
+from tunesmith.tasks.policies.alarms import LAST_SHARE, figures_of, shared_alarms
 from tunesmith.tasks.ppo.model import PpoSession
-from tunesmith.tasks.ppo.preflight import MOST_CUT
 from tunesmith.tasks.task import Evaluation
-from tunesmith.training.history import ROLLOUT, LogHistory, evaluations
-from tunesmith.training.trainers.ppo import turn_of
+from tunesmith.training.history import LogHistory
 
 FEWEST_LOGS = 8
 """Log entries of rollouts before the values are expected to explain anything."""
-LAST_SHARE = 0.25
-"""The last part of the training, over which figures are averaged."""
 
 
 def alarms(session: PpoSession, evaluation: Evaluation) -> list[Alarm]:
     """Returns the alarms that the recorded figures raise."""
-    history = evaluation.best.fit.history
-    found = [
-        constant_rewards(history),
-        cut_answers(session, history),
-        far_from_reference(session, history),
-        value_not_learning(history),
-        over_optimised(history),
-    ]
-    split = list(session.evaluation_splits)[-1]
-    before = next((system.outputs[split].texts for system in evaluation.systems.systems if system.name == UNTUNED), ())
-    degenerate = degenerate_answers(evaluation.best.outputs[split].texts, before, split) if before else []
-    return [alarm for alarm in found if alarm is not None] + degenerate
-
-
-def figures_of(history: LogHistory, name: str, share: float = 1.0) -> np.ndarray:
-    """Returns a figure of the logged rollouts, of the last ``share`` of them."""
-    values = np.array([entry[f"{ROLLOUT}{name}"] for entry in history if f"{ROLLOUT}{name}" in entry])
-    return values[len(values) - max(1, round(share * len(values))) :] if len(values) else values
-
-
-def constant_rewards(history: LogHistory) -> Alarm | None:
-    """Detects rollouts of which every answer had the same reward."""
-    spreads = figures_of(history, "reward_std")
-    if not len(spreads) or spreads.max() > 0:
-        return None
-    return Alarm(
-        "constant rewards",
-        f"All answers of all {plural(len(spreads), 'logged rollout')} had the same reward: nothing could be learnt from it.",
-        "Let the reward grade answers, start from a model that sometimes earns it, or look at the function.",
-    )
-
-
-def cut_answers(session: PpoSession, history: LogHistory) -> Alarm | None:
-    """Detects answers that nearly all ended only by their largest length."""
-    finished = figures_of(history, "finished", LAST_SHARE)
-    if not len(finished) or 1.0 - finished.mean() <= MOST_CUT:
-        return None
-    length = plural(session.section.response_length, "token")
-    return Alarm(
-        "answers are cut",
-        f"{percent(1.0 - float(finished.mean()))} of the last sampled answers were cut after {length}: their rewards are "
-        "those of beginnings.",
-        "Raise ppo.response_length or write ppo.missing_eos_penalty; if answers are to be cut there, nothing is wrong.",
-    )
-
-
-def far_from_reference(session: PpoSession, history: LogHistory) -> Alarm | None:
-    """Detects a policy that went further from its reference than the recipe's budget."""
-    measured = [(entry["step"], entry[f"eval_{KL}"]) for entry in evaluations(history) if f"eval_{KL}" in entry]
-    over = [(step, value) for step, value in measured if value > session.section.kl_budget]
-    if not over:
-        return None
-    step, _ = over[0]
-    return Alarm(
-        "KL beyond the budget",
-        f"The exact KL to the untuned model exceeded {session.section.kl_budget:g} nats an answer from step {step} on; it "
-        f"ended at {number(measured[-1][1])}.",
-        "Raise ppo.kl_coef, lower train.learning_rate, or raise ppo.kl_budget if such answers are good ones.",
-    )
+    value = value_not_learning(evaluation.best.fit.history)
+    return [*shared_alarms(session, evaluation), *([] if value is None else [value])]
 
 
 def value_not_learning(history: LogHistory) -> Alarm | None:
@@ -95,20 +30,4 @@ def value_not_learning(history: LogHistory) -> Alarm | None:
         "constant would.",
         "Raise ppo.vf_coef or train.learning_rate, widen ppo.cliprange_value for rewards far from 1, or write "
         "ppo.use_score_scaling: true.",
-    )
-
-
-def over_optimised(history: LogHistory) -> Alarm | None:
-    """Detects a gold reward that fell for certain while the trained reward rose."""
-    turn = turn_of(history)
-    if turn is None:
-        return None
-    measured = [entry for entry in evaluations(history) if f"eval_{GOLD}" in entry]
-    best, seen = measured[turn.best], measured[turn.seen]
-    return Alarm(
-        "over-optimised",
-        f"The gold reward fell from {number(best[f'eval_{GOLD}'])} at step {best['step']} to {number(seen[f'eval_{GOLD}'])} at "
-        f"step {seen['step']}, while the trained reward rose from {number(best['eval_reward'])} to "
-        f"{number(seen['eval_reward'])}: the policy exploits the reward.",
-        "Write rewards.stop_at_turn: true to stop there and keep the best gold reward, raise ppo.kl_coef, or improve the reward.",
     )

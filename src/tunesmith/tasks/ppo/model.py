@@ -1,220 +1,58 @@
-"""Loads the policy with its value head and its reference, and tokenises the prompts."""
+"""Loads the policy with its value head and its reference."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-import torch
-
-from tunesmith.data.arrays import Array
-from tunesmith.data.cells import plural
-from tunesmith.data.chat.rows import Conversations, first_prompt
-from tunesmith.data.row_clusters import row_clusters
-from tunesmith.errors import DataError, ModelError
-from tunesmith.evaluation.rewards import Completions
-from tunesmith.generation.decode import model_end_ids
-from tunesmith.generation.token_text import continuation
-from tunesmith.machine import device_name, seed_everything
-from tunesmith.models.adapters.attach import add_language_adapter
-from tunesmith.models.adapters.methods import changes_base
-from tunesmith.models.chat.prompts import plain_ids, prompt_ids
-from tunesmith.models.chat.template import Template, adopt_template, choose_template, to_messages
-from tunesmith.models.language.model import CAUSAL, detect_objective, load_language_model
+from tunesmith.machine import device_name
 from tunesmith.models.language.value_head import ActorCritic, own_body
-from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
-from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.reinforcement_sections import PpoSection
-from tunesmith.recipe.tasks import primary_metric
-from tunesmith.tasks.language.batches import language_fast_path
-from tunesmith.tasks.ppo.data import PpoTaskData
-from tunesmith.tasks.task import Session, SplitLengths
-from tunesmith.training.ppo.rollouts import Environment, Tokens, ended
-from tunesmith.training.schedule import plan_schedule
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-NO_ROOM = "its prompt and response_length do not fit into the context"
-
-
-@dataclass(frozen=True)
-class PromptSplit:
-    """The prompts of one split as tokens.
-
-    Attributes:
-        rows: the rows whose prompts leave room for an answer.
-        prompts: (N) token ids.
-        n_dropped: rows whose prompts leave no room.
-        max_length: most tokens of prompt and answer together.
-    """
-
-    rows: Conversations
-    prompts: tuple[list[int], ...]
-    n_dropped: int
-    max_length: int
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def clusters(self) -> dict[str, Array | None]:
-        """Returns the cluster of each row: those with one prompt or group share one."""
-        texts = [first_prompt(turns) for turns in self.rows.turns]
-        return {"row_scores": row_clusters(texts, groups=self.rows.groups)}
-
-    def first_rows(self, count: int) -> PromptSplit:
-        """Returns the split with its first rows alone."""
-        few = list(range(min(count, len(self))))
-        return replace(self, rows=self.rows.take(few, self.rows.split), prompts=self.prompts[:count])
-
-    def lengths(self) -> SplitLengths:
-        """Returns the lengths of the prompts."""
-        sizes = np.array([len(prompt) for prompt in self.prompts])
-        counts, edges = np.histogram(sizes, bins=min(30, max(1, int(np.ptp(sizes)))))
-        record = {
-            "max_length": self.max_length,
-            "length_tokens": {"max": int(sizes.max()), "median": float(np.median(sizes)), "mean": float(sizes.mean())},
-            "rows_dropped": {NO_ROOM: self.n_dropped} if self.n_dropped else {},
-            "length_histogram": {"edges": [float(edge) for edge in edges], "counts": counts.tolist()},
-        }
-        return SplitLengths(len(self) + self.n_dropped, self.n_dropped, record)
+from tunesmith.tasks.policies.data import PolicyTaskData
+from tunesmith.tasks.policies.model import (
+    PolicySession,
+    completions,
+    load_policy,
+    prepared_policy,
+    reference_model,
+    session_parts,
+)
+from tunesmith.training.ppo.rollouts import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
-class PpoSession(Session):
-    """A policy of one seed; ``model`` is the policy with its value head.
+class PpoSession(PolicySession):
+    """A policy of one seed; ``model`` is the policy with its value head."""
 
-    Attributes:
-        splits: every split as tokens, train included.
-        reference: the frozen base model; None where it is the policy with its adapter disabled.
-        seed: of the samples in training.
-    """
-
-    data: PpoTaskData = field()
-    model: ActorCritic
-    tokenizer: PreTrainedTokenizerBase
-    template: Template
-    splits: Mapping[str, PromptSplit]
-    reference: PreTrainedModel | None
-    seed: int
+    model: ActorCritic = field()
 
     @property
     def section(self) -> PpoSection:
         return self.data.recipe.ppo
 
     @property
-    def body(self) -> Any:
+    def policy(self) -> Any:
         return self.model.policy
 
     @property
     def pad_id(self) -> int:
         return self.model.pad_id
 
-    @property
-    def evaluation_splits(self) -> dict[str, PromptSplit]:
-        """Returns the evaluation splits, the main one last."""
-        return {name: split for name, split in self.splits.items() if name != "train"}
 
-
-def load(data: PpoTaskData, seed: int, _earlier: PpoSession | None = None) -> PpoSession:
+def load(data: PolicyTaskData, seed: int, _earlier: PpoSession | None = None) -> PpoSession:
     """Loads the base model as policy and as reference, with a value head and, by this seed, an adapter."""
-    recipe = data.recipe
-    data.clock.part("loading")
-    config = load_config(data.source)
-    objective = detect_objective(config, f"model.name {data.source.name}")
-    if objective != CAUSAL:
-        why = "it generates no answers" if objective.needs_masking else "only policies without an encoder are trained by rewards"
-        message = f"{data.source.name} is a {objective.name} language model ({config.model_type}): {why}."
-        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket.")
-    tokenizer = load_tokenizer(data.source)
-    template = choose_template(tokenizer, recipe.ppo.chat_template, data.rows.train, data.base, "ppo.chat_template")
-    adopt_template(tokenizer, template)
-    seed_everything(seed)
-    loaded = load_language_model(data.source, tokenizer, CAUSAL)
-    max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
-    data.clock.part("tokenising")
-    splits = {name: tokenised(rows, tokenizer, template, recipe.ppo, max_length) for name, rows in data.rows.named().items()}
-    size, n_passes = recipe.ppo.rollout_batch_size, recipe.ppo.num_ppo_epochs
-    rows_per_epoch = -(-len(splits["train"]) // size) * size * n_passes
-    reference = frozen_copy(loaded.model)
-    actor = make_actor(data, loaded, rows_per_epoch)
-    if is_disabled_exactly(actor.policy):
-        reference = None
+    own, loaded = data.recipe.ppo, load_policy(data, seed)
+    size = own.rollout_batch_size
+    rows_per_epoch = -(-len(loaded.splits["train"]) // size) * size * own.num_ppo_epochs
+    critic = own_body(loaded.loaded.model) if own.value_head == "separate" else None
+    policy = prepared_policy(data, loaded.loaded, rows_per_epoch)
+    actor = ActorCritic(policy, loaded.loaded.tokenizer.pad_token_id, critic)
     return PpoSession(
-        data=data,
         model=actor.to(device_name()),
-        fast_path=language_fast_path(recipe, CAUSAL),
         rows_per_epoch=rows_per_epoch,
-        metric=primary_metric(recipe),
-        expected_loss=float("nan"),
         new_weights=tuple(name for name, _ in actor.named_parameters() if name.startswith("value_head")),
-        lengths={name: split.lengths() for name, split in splits.items()},
-        tokenizer=tokenizer,
-        template=template,
-        splits=splits,
-        reference=None if reference is None else reference.to(device_name()),
-        seed=seed,
+        **session_parts(data, loaded, policy, seed),
     )
-
-
-def tokenised(
-    rows: Conversations, tokenizer: PreTrainedTokenizerBase, template: Template, section: PpoSection, max_length: int
-) -> PromptSplit:
-    """Tokenises the prompts of a split, and drops those that leave no room. Raises DataError if none is left."""
-    if rows.kind == "text":
-        start = len(plain_ids(tokenizer, ""))
-        every = [plain_ids(tokenizer, turns[0].content)[: start + section.prompt_tokens] for turns in rows.turns]
-    else:
-        every = [prompt_ids(tokenizer, template, turns) for turns in rows.turns]
-    kept = [i for i, ids in enumerate(every) if 0 < len(ids) <= max_length - section.response_length]
-    if not kept:
-        longest = plural(max(map(len, every)), "token")
-        message = f"no prompt of {rows.split} leaves room for an answer: {longest} and ppo.response_length "
-        message += f"{section.response_length} are more than the {max_length} that the model reads."
-        raise DataError.one(rows.source, message, "Lower ppo.response_length, raise data.max_length, or shorten the prompts.")
-    return PromptSplit(rows.take(kept, rows.split), tuple(every[i] for i in kept), len(every) - len(kept), max_length)
-
-
-def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Copies a model, with its weights frozen and in evaluation mode."""
-    copied: PreTrainedModel = copy.deepcopy(model)
-    return copied.requires_grad_(False).eval()
-
-
-def make_actor(data: PpoTaskData, loaded: LoadedModel, rows_per_epoch: int) -> ActorCritic:
-    """Prepares the policy for training, with its adapter or with layers frozen, and adds the value head."""
-    recipe = data.recipe
-    critic = own_body(loaded.model) if recipe.ppo.value_head == "separate" else None
-    if recipe.adapter is None:
-        freeze(loaded.model, recipe.train.train_layers)
-        policy = loaded.model
-    else:
-        steps = plan_schedule(batches_per_epoch(rows_per_epoch, recipe), recipe.train).total_steps
-        policy = add_language_adapter(loaded, recipe.adapter, steps, CAUSAL)
-    set_dropout(policy, 0.0)
-    return ActorCritic(policy, loaded.tokenizer.pad_token_id, critic)
-
-
-def is_disabled_exactly(policy: torch.nn.Module) -> bool:
-    """Tells whether a policy with its adapter disabled is the base model: it has one, which left the base weights as they are."""
-    configs = getattr(policy, "peft_config", {}).values()
-    return bool(configs) and hasattr(policy, "disable_adapter") and not any(changes_base(config) for config in configs)
-
-
-@contextmanager
-def reference_model(session: PpoSession) -> Iterator[Any]:
-    """Yields the model that the policy started from: the frozen copy, or the policy with its adapter disabled."""
-    if session.reference is not None:
-        yield session.reference
-        return
-    policy: Any = session.model.policy
-    with policy.disable_adapter():
-        yield policy
 
 
 def environment(session: PpoSession, seed: int) -> Environment:
@@ -230,31 +68,3 @@ def environment(session: PpoSession, seed: int) -> Environment:
         seed=seed,
         precision=session.fast_path.precision,
     )
-
-
-def completions(session: PpoSession, split: PromptSplit, rows: Sequence[int], answers: Tokens) -> Completions:
-    """Returns answers to prompts of a split as reward functions read them.
-
-    Where the column of prompts holds lists of messages, answers are lists of one message, as with TRL's trainers.
-    """
-    texts: list[Any] = decoded_answers(session, [split.prompts[row] for row in rows], answers)
-    cells = [split.rows.rows[row] for row in rows]
-    prompts: list[Any] = [prompt_of(session, split, row) for row in rows]
-    if prompts and isinstance(prompts[0], list):
-        texts = [[{"role": "assistant", "content": text}] for text in texts]
-    columns = {name: [row.get(name) for row in cells] for name in (cells[0] if cells else ())}
-    finished = ended(answers, model_end_ids(session.model.policy, session.tokenizer)) > 0
-    return Completions(prompts, texts, [list(answer) for answer in answers], columns, finished.tolist())
-
-
-def prompt_of(session: PpoSession, split: PromptSplit, row: int) -> Any:
-    """Returns a prompt as reward functions read it: its text, or messages where the row has messages."""
-    cell, turns = split.rows.rows[row][split.rows.columns[0]], split.rows.turns[row]
-    if split.rows.kind == "text":
-        return str(session.tokenizer.decode(split.prompts[row], skip_special_tokens=True, clean_up_tokenization_spaces=False))
-    return cell if isinstance(cell, str) and len(turns) == 2 else to_messages(turns[:-1])
-
-
-def decoded_answers(session: PpoSession, prompts: Tokens, answers: Tokens) -> list[str]:
-    """Decodes the text that each answer adds to its prompt, without special tokens."""
-    return [continuation(session.tokenizer, list(prompt), list(answer)) for prompt, answer in zip(prompts, answers, strict=True)]

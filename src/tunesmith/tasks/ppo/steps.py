@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from tunesmith.tasks.ppo import alarms, evaluation, model, outputs, preflight, training
-from tunesmith.tasks.ppo.data import PpoTaskData
+from tunesmith.tasks.policies import evaluation, outputs
+from tunesmith.tasks.policies import training as shared
+from tunesmith.tasks.policies.data import PolicyTaskData
+from tunesmith.tasks.ppo import alarms, model, preflight, training
 from tunesmith.tasks.ppo.model import PpoSession
 from tunesmith.tasks.task import TaskSteps
 
-STEPS: TaskSteps[PpoTaskData, PpoSession] = TaskSteps(
+STEPS: TaskSteps[PolicyTaskData, PpoSession] = TaskSteps(
     load=model.load,
     model_checks=preflight.model_checks,
-    sample_outputs=training.sample_outputs,
+    sample_outputs=shared.sample_outputs,
     sample_unit="prompt",
     sample_measure="largest difference of a prompt's loss",
     trial_parts=training.trial_parts,
-    evaluate_fn=training.evaluate_fn,
+    evaluate_fn=shared.evaluate_fn,
     trainer_spec=training.trainer_spec,
     outputs=evaluation.outputs,
     baselines=evaluation.baselines,

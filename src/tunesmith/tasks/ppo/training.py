@@ -1,4 +1,4 @@
-"""Builds the trainer of a policy, its evaluation on validation, and its trial step."""
+"""Builds the trainer of a policy, its trial rollout, and its trial step."""
 
 from __future__ import annotations
 
@@ -10,28 +10,23 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
-from tunesmith.evaluation.outputs import Outputs, metric_values
-from tunesmith.generation.sampling import Sampling
 from tunesmith.models.inference import autocast
-from tunesmith.models.language.token_losses import token_losses
-from tunesmith.models.language.value_head import ActorCritic
 from tunesmith.preflight.trial_step import TrialPart
-from tunesmith.recipe.metric_names import LOSS, STANDARD_ERROR
-from tunesmith.tasks.ppo.evaluation import GOLD, KL, REWARD, actor_outputs, metrics
+from tunesmith.tasks.policies.preflight import TriedAnswers
 from tunesmith.tasks.ppo.model import PpoSession, environment
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
-from tunesmith.training.ppo.kl import KlController
+from tunesmith.training.policies.answers import Tokens
+from tunesmith.training.policies.kl import KlController
 from tunesmith.training.ppo.objective import Coefficients, PpoLoss
-from tunesmith.training.ppo.rollouts import Rollout, ScoreScale, Tokens, collect
-from tunesmith.training.trainers.ppo import PpoTrainer, StopAtTurn, rollout_loss
+from tunesmith.training.ppo.rollouts import Rollout, ScoreScale, collect
+from tunesmith.training.trainers.policies import StopAtTurn
+from tunesmith.training.trainers.ppo import PpoTrainer, rollout_loss
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from tunesmith.training.schedule import Schedule
-
-SAMPLE_ROWS = 8
 
 
 def trainer_spec(session: PpoSession, evaluate: EvaluateFn, seed: int) -> TrainerSpec:
@@ -54,31 +49,6 @@ def trainer_spec(session: PpoSession, evaluate: EvaluateFn, seed: int) -> Traine
     return TrainerSpec(make)
 
 
-def evaluate_fn(session: PpoSession, max_rows: int | None) -> EvaluateFn:
-    """Returns a function that computes a policy's metrics on validation; its loss is the penalty minus the reward."""
-    split = session.splits["validation"]
-    if max_rows is not None:
-        split = split.first_rows(max_rows)
-    of_split = next(each for each in metrics(session) if each.split == "validation")
-
-    def evaluate(model: torch.nn.Module) -> dict[str, float]:
-        assert isinstance(model, ActorCritic)
-        outputs = actor_outputs(session, model, split)
-        values = metric_values(outputs, of_split)
-        return {LOSS: session.section.kl_coef * values[KL] - values[REWARD], **values, **standard_errors(outputs)}
-
-    return evaluate
-
-
-def standard_errors(outputs: Outputs) -> dict[str, float]:
-    """Returns the standard errors of the mean rewards, by which a turn is told from chance."""
-    scores = {name: outputs.row_scores[name] for name in (REWARD, GOLD) if name in outputs.row_scores}
-    return {
-        f"{name}{STANDARD_ERROR}": float(row.std(ddof=1) / np.sqrt(len(row))) if len(row) > 1 else 0.0
-        for name, row in scores.items()
-    }
-
-
 def trial_rollout(session: PpoSession, rows: list[int]) -> tuple[Rollout, dict[str, float]]:
     """Samples answers to a few training prompts and scores them, as an iteration of the training does; returns also figures."""
     acting = environment(session, session.seed)
@@ -91,11 +61,6 @@ def trial_rollout(session: PpoSession, rows: list[int]) -> tuple[Rollout, dict[s
     trial = replace(acting, section=section, prompts=prompts, score=score)
     rollout, _, figures = collect(session.model, trial, 0, KlController(section.kl_coef), ScoreScale())
     return replace(rollout, rows=tuple(rows[place] for place in rollout.rows)), figures
-
-
-def trial_sampling(session: PpoSession) -> Sampling:
-    """Returns how the answers of ``trial_rollout`` are sampled."""
-    return environment(session, session.seed).sampling(0)
 
 
 def trial_loss(session: PpoSession, rollout: Rollout) -> PpoLoss:
@@ -119,15 +84,6 @@ def trial_parts(session: PpoSession) -> list[TrialPart]:
     return [TrialPart(lengths, compute_loss, session.model)]
 
 
-def sample_ids(session: PpoSession) -> list[np.ndarray]:
-    """Returns a few training prompts from the shortest to the longest."""
-    prompts = session.splits["train"].prompts
-    order = np.argsort([len(ids) for ids in prompts], kind="stable")
-    chosen = np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(int))
-    return [np.array(prompts[int(order[i])]) for i in chosen]
-
-
-def sample_outputs(session: PpoSession, max_rows: int) -> Array:
-    """Computes the summed loss of a few training prompts (n) by the policy, in fp32."""
-    ids = sample_ids(session)
-    return token_losses(session.model.policy, ids, ids, session.pad_id, "fp32", max_rows=max_rows).sums
+def tried(session: PpoSession, rollout: Rollout) -> TriedAnswers:
+    """Returns the answers of a trial rollout with the numbers that they were sampled with."""
+    return TriedAnswers(rollout.rows, rollout.answers, environment(session, session.seed).sampling(0))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,20 +17,26 @@ from tunesmith.data.arrays import Array
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.sampling import Sampling, sample_answers
 from tunesmith.models.inference import evaluation_mode
-from tunesmith.models.language.value_head import ActorCritic, AnswerTokens, answer_tokens
+from tunesmith.models.language.value_head import ActorCritic, answer_tokens
 from tunesmith.recipe.reinforcement_sections import PpoSection
+from tunesmith.training.policies.answers import (
+    ORDER_NUMBERS,
+    TRAINING_NUMBERS,
+    Reference,
+    Tokens,
+    drawn_prompts,
+    ended,
+    joined,
+    parts_of,
+    token_logprobs,
+)
+from tunesmith.training.policies.kl import KlController, exact_kl, k1, k3
 from tunesmith.training.ppo.advantages import explained_variance, generalised_advantages, whiten
-from tunesmith.training.ppo.kl import KlController, exact_kl, k1, k3
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-Tokens = Sequence[Sequence[int]]
-Reference = Callable[[], "AbstractContextManager[PreTrainedModel]"]
-"""Opens a context that yields the reference model."""
 TENSORS, ANSWERS = "rollout.safetensors", "rollout.json"
-TRAINING_NUMBERS, ORDER_NUMBERS, EVALUATION_NUMBERS = 0, 1, 2
-"""First part of the seeds of the random numbers for samples in training, for orders of rows, and for samples in evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +64,7 @@ class Environment:
 
     def drawn_prompts(self, iteration: int) -> list[int]:
         """Returns the positions of an iteration's prompts: all prompts in a random order, pass after pass."""
-        size, n = self.section.rollout_batch_size, len(self.prompts)
-        drawn = range(iteration * size, (iteration + 1) * size)
-        orders = {k: np.random.default_rng([ORDER_NUMBERS, self.seed, k]).permutation(n) for k in {i // n for i in drawn}}
-        return [int(orders[i // n][i % n]) for i in drawn]
+        return drawn_prompts(len(self.prompts), self.section.rollout_batch_size, self.seed, iteration)
 
 
 @dataclass(frozen=True)
@@ -137,18 +139,6 @@ class ScoredTokens:
     divergences: torch.Tensor
 
 
-def token_logprobs(tokens: AnswerTokens, answers: Tokens, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the log-probabilities of the whole vocabulary (n, V) at a temperature, and of the answers' tokens (n)."""
-    every = torch.log_softmax(tokens.logits / temperature, dim=-1)
-    ids = torch.tensor([token for answer in answers for token in answer], device=every.device)
-    return every, every.gather(1, ids[:, None])[:, 0]
-
-
-def parts_of(n: int, size: int) -> Iterator[slice]:
-    """Yields slices of ``size`` rows."""
-    yield from (slice(start, min(n, start + size)) for start in range(0, n, size))
-
-
 def score_answers(
     actor: ActorCritic, reference: Reference, prompts: Tokens, answers: Tokens, *, temperature: float, batch_rows: int,
     precision: str,
@@ -170,11 +160,6 @@ def score_answers(
     return ScoredTokens(*(joined([getattr(each, name) for each in parts], width) for name in names))
 
 
-def joined(parts: Sequence[torch.Tensor], width: int) -> torch.Tensor:
-    """Joins tables (B, T) of different widths, with zeros behind the narrower ones. Not a tensor of inference mode."""
-    return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]).clone()
-
-
 def token_rewards(scored: ScoredTokens, scores: Array, section: PpoSection, coefficient: float) -> torch.Tensor:
     """Returns the reward of each token (R, T): minus the KL penalty, and at the last token of an answer plus its score."""
     penalties = {
@@ -186,11 +171,6 @@ def token_rewards(scored: ScoredTokens, scores: Array, section: PpoSection, coef
     last = scored.mask.sum(dim=1, keepdim=True) - 1
     rewards = rewards.scatter_add(1, last, torch.as_tensor(scores, dtype=rewards.dtype, device=rewards.device)[:, None])
     return whiten(rewards, scored.mask, shift_mean=False) if section.whiten_rewards else rewards
-
-
-def ended(answers: Tokens, ends: Sequence[int]) -> Array:
-    """Tells of each answer whether its last token ends it: (N) of 0 and 1."""
-    return np.array([float(bool(len(answer)) and answer[-1] in ends) for answer in answers])
 
 
 def collect(

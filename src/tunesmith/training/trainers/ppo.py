@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer
 
-from tunesmith.errors import InputError, TrainingFailed
-from tunesmith.evaluation.over_optimisation import Turn, find_turn
 from tunesmith.models.inference import autocast
 from tunesmith.models.language.value_head import ActorCritic
-from tunesmith.recipe.metric_names import REWARD_METRICS, STANDARD_ERROR
-from tunesmith.training.guarded import GuardedTrainer, TrainerKeywords
-from tunesmith.training.history import ROLLOUT, LogHistory, evaluations
-from tunesmith.training.ppo.kl import KlController
+from tunesmith.training.guarded import TrainerKeywords
+from tunesmith.training.policies.answers import token_logprobs
+from tunesmith.training.policies.kl import KlController
 from tunesmith.training.ppo.objective import Coefficients, NewTokens, OldTokens, PpoLoss, entropy, ppo_loss
 from tunesmith.training.ppo.rollouts import (
     Environment,
@@ -30,13 +26,12 @@ from tunesmith.training.ppo.rollouts import (
     minibatch_rows,
     restored_state,
     state_record,
-    token_logprobs,
 )
 from tunesmith.training.sampling import Positions
+from tunesmith.training.trainers.policies import PolicyTrainer
 from tunesmith.training.weights import load_trained, save_trained
 
 STATE = "ppo.json"
-REWARD, GOLD = REWARD_METRICS
 POSITION = "position"
 
 
@@ -61,7 +56,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
         return detached
 
 
-class PpoTrainer(GuardedTrainer, AnswerTrainer):
+class PpoTrainer(PolicyTrainer, AnswerTrainer):
     """A guarded trainer of an actor and critic.
 
     An iteration samples answers with the current policy and takes ``num_ppo_epochs * num_mini_batches`` optimizer steps on them.
@@ -82,7 +77,6 @@ class PpoTrainer(GuardedTrainer, AnswerTrainer):
         self.controller = KlController(section.kl_coef, section.kl_target, section.kl_horizon)
         self.scale, self.n_rows = ScoreScale(), n_rows
         self.rollout: Rollout | None = None
-        self.figures: list[dict[str, float]] = []
         self.n_steps = section.num_ppo_epochs * section.num_mini_batches
         super().__init__(train_dataset=Positions(n_rows), data_collator=positions, **upstream)
 
@@ -115,18 +109,6 @@ class PpoTrainer(GuardedTrainer, AnswerTrainer):
         self.figures.append(figures)
         return rollout
 
-    @contextmanager
-    def failing_rewards(self) -> Iterator[None]:
-        """Turns the error of a reward function, which worked before the training, into TrainingFailed."""
-        try:
-            yield
-        except InputError as error:
-            raise TrainingFailed(f"Training stopped at step {self.state.global_step + 1}: {error}") from error
-
-    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
-        with self.failing_rewards():
-            return super().evaluate(*arguments, **named)
-
     def part_loss(self) -> torch.Tensor:
         assert self.rollout is not None
         loss = rollout_loss(self.actor, self.environment, self.rollout, self.due, self.coefficients, self.n_tokens)
@@ -137,17 +119,6 @@ class PpoTrainer(GuardedTrainer, AnswerTrainer):
             parts, error = {name: earlier[name] + value for name, value in parts.items()}, max(error, earlier["ratio_error"])
         self.figures.append({**parts, "ratio_error": error})
         return loss.total
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs also the means of the rollouts and minibatches since the last log."""
-        if "loss" in logs and self.figures:
-            names = dict.fromkeys(name for figures in self.figures for name in figures)
-            for name in names:
-                values = [figures[name] for figures in self.figures if name in figures and np.isfinite(figures[name])]
-                if values:
-                    logs[f"{ROLLOUT}{name}"] = float(max(values) if name == "ratio_error" else np.mean(values))
-            self.figures = []
-        super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Mapping[str, torch.Tensor] | None = None) -> None:
         save_trained(self.model, Path(output_dir or self.args.output_dir), exist_ok=True)
@@ -173,24 +144,6 @@ class PpoTrainer(GuardedTrainer, AnswerTrainer):
         self.figures, self.expected_loss = state["figures"], state["expected_loss"]
         self.rollout = Rollout.load(checkpoint, self.actor.device)
         return super().resume(checkpoint)
-
-
-def turn_of(history: LogHistory) -> Turn | None:
-    """Finds the evaluation at which gold has turned while the trained reward rose; None without one, or without gold."""
-    measured = [entry for entry in evaluations(history) if f"eval_{GOLD}" in entry]
-    columns = [[float(entry[f"eval_{name}"]) for entry in measured] for name in (GOLD, f"{GOLD}{STANDARD_ERROR}", REWARD)]
-    return find_turn(*columns)
-
-
-class StopAtTurn(TrainerCallback):  # type: ignore[misc]
-    """Ends training when gold has turned while the trained reward rises. Keeps no state: it reads the log history."""
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        self.on_evaluate(args, state, control)  # a run that had stopped ends there again when it is resumed
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        if turn_of(state.log_history) is not None:
-            control.should_training_stop = True
 
 
 def positions(numbers: Sequence[int]) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tunesmith.training.ppo.kl import KlController, exact_kl, k1, k3
+from tunesmith.training.policies.kl import KlController, exact_kl, k1, k3
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from tunesmith.evaluation.metrics.means import mean_metric
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.generation.sampling import Sampling, sample_answers
-from tunesmith.tasks.ppo.model import completions
-from tunesmith.training.ppo.rollouts import EVALUATION_NUMBERS
+from tunesmith.tasks.policies.model import completions
+from tunesmith.training.policies.answers import EVALUATION_NUMBERS
 
 if TYPE_CHECKING:
-    from tunesmith.tasks.ppo.model import PpoSession, PromptSplit
+    from tunesmith.tasks.policies.model import PolicySession, PromptSplit
 
 
-def best_of_n(session: PpoSession, model: Any, split: PromptSplit, untuned: Outputs) -> Outputs:
+def best_of_n(session: PolicySession, model: Any, split: PromptSplit, untuned: Outputs) -> Outputs:
     """Adds the curve of the best of n answers to the outputs of the untuned model, whose answer is the first of them."""
     n_answers = session.section.best_of_n
     if n_answers < 2:
@@ -30,7 +30,7 @@ def best_of_n(session: PpoSession, model: Any, split: PromptSplit, untuned: Outp
     gold = [untuned.row_scores["gold_reward"]] if "gold_reward" in untuned.row_scores else []
     for draw in range(1, n_answers):
         seed = (EVALUATION_NUMBERS, session.data.recipe.train.seed, draw)
-        sampling = Sampling(session.section.response_length, session.section.temperature, seed)
+        sampling = Sampling(session.section.answer_length, session.section.temperature, seed)
         answers = sample_answers(model, session.tokenizer, split.prompts, sampling, precision=session.fast_path.precision)
         read = completions(session, split, range(len(split)), answers)
         rewards.append(session.data.rewards.proxy(read))
@@ -41,7 +41,7 @@ def best_of_n(session: PpoSession, model: Any, split: PromptSplit, untuned: Outp
 
 
 def best_curve(
-    session: PpoSession, split: PromptSplit, rewards: Array, gold: Array | None
+    session: PolicySession, split: PromptSplit, rewards: Array, gold: Array | None
 ) -> tuple[Mapping[str, float | int | None], ...]:
     """Returns, for n = 1, 2, 4, ..., the reward of the best of n with its interval over prompts, its gold reward and its KL."""
     recipe, name = session.data.recipe, split.rows.split

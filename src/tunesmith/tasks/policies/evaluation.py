@@ -11,19 +11,20 @@ from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.sampling import Sampling, sample_answers
-from tunesmith.models.language.value_head import ActorCritic
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.tasks import baseline_names
 from tunesmith.tasks.language.evaluation import UNTUNED
-from tunesmith.tasks.ppo.best_of_n import best_of_n
-from tunesmith.tasks.ppo.model import PpoSession, PromptSplit, completions, decoded_answers, reference_model
+from tunesmith.tasks.policies.best_of_n import best_of_n
+from tunesmith.tasks.policies.model import PolicySession, PromptSplit, completions, decoded_answers, reference_model
 from tunesmith.tasks.task import Baselines
-from tunesmith.training.ppo.rollouts import EVALUATION_NUMBERS, Tokens, ended, score_answers
+from tunesmith.training.policies.answers import EVALUATION_NUMBERS, Tokens, answer_divergences, ended
 
 REWARD, GOLD, KL = "reward", "gold_reward", "kl"
+MOST_CUT = 0.9
+"""Share of answers without an end above which nothing tells finished answers from cut ones."""
 
 
-def metrics(session: PpoSession) -> list[SplitMetrics]:
+def metrics(session: PolicySession) -> list[SplitMetrics]:
     """Returns the metrics of the evaluation splits, with the clusters of their prompts; verdicts on the reward and on gold."""
     requested = session.data.recipe.evaluate.metric or REWARD
     scores = (REWARD, GOLD)
@@ -33,15 +34,15 @@ def metrics(session: PpoSession) -> list[SplitMetrics]:
     ]
 
 
-def sampled(session: PpoSession, policy: Any, split: PromptSplit, draw: int = 0) -> list[list[int]]:
+def sampled(session: PolicySession, policy: Any, split: PromptSplit, draw: int = 0) -> list[list[int]]:
     """Samples an answer to each prompt; the same random numbers for every policy, others for each ``draw``."""
     section = session.section
     seed = (EVALUATION_NUMBERS, session.data.recipe.train.seed, draw)
-    sampling = Sampling(section.response_length, section.temperature, seed)
+    sampling = Sampling(section.answer_length, section.temperature, seed)
     return sample_answers(policy, session.tokenizer, split.prompts, sampling, precision=session.fast_path.precision)
 
 
-def answer_outputs(session: PpoSession, policy: Any, split: PromptSplit, answers: Tokens, divergences: Array) -> Outputs:
+def answer_outputs(session: PolicySession, policy: Any, split: PromptSplit, answers: Tokens, divergences: Array) -> Outputs:
     """Returns the rewards and properties of one answer to each prompt."""
     read = completions(session, split, range(len(split)), answers)
     texts = decoded_answers(session, split.prompts, answers)
@@ -63,22 +64,23 @@ def repetition(text: str) -> float:
     return 1.0 - len(set(words)) / len(words) if words else 0.0
 
 
-def actor_outputs(session: PpoSession, actor: ActorCritic, split: PromptSplit) -> Outputs:
-    """Computes the outputs of a policy on one split."""
-    answers = sampled(session, actor.policy, split)
-    scored = score_answers(
-        actor, lambda: reference_model(session), split.prompts, answers, temperature=session.section.temperature,
-        batch_rows=session.data.recipe.train.per_device_eval_batch_size, precision=session.fast_path.precision,
+def policy_outputs(session: PolicySession, split: PromptSplit) -> Outputs:
+    """Computes the outputs of the policy on one split."""
+    answers = sampled(session, session.policy, split)
+    divergences = answer_divergences(
+        session.policy, lambda: reference_model(session), split.prompts, answers, temperature=session.section.temperature,
+        batch_rows=session.data.recipe.train.per_device_eval_batch_size, pad_id=session.pad_id,
+        precision=session.fast_path.precision,
     )  # fmt: skip
-    return answer_outputs(session, actor.policy, split, answers, scored.divergences.sum(dim=1).double().cpu().numpy())
+    return answer_outputs(session, session.policy, split, answers, divergences)
 
 
-def outputs(session: PpoSession) -> dict[str, Outputs]:
+def outputs(session: PolicySession) -> dict[str, Outputs]:
     """Computes the policy's outputs on every evaluation split."""
-    return {name: actor_outputs(session, session.model, split) for name, split in session.evaluation_splits.items()}
+    return {name: policy_outputs(session, split) for name, split in session.evaluation_splits.items()}
 
 
-def baselines(session: PpoSession, listener: Listener) -> Baselines:
+def baselines(session: PolicySession, listener: Listener) -> Baselines:
     """Computes the outputs of the model that the policy starts from, and the best of several answers of it on the main split."""
     if UNTUNED not in baseline_names(session.data.recipe):
         return Baselines()

@@ -22,27 +22,27 @@ from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.evaluation import UNTUNED
 from tunesmith.tasks.language.outputs import ANSWERS, CERTIFIED_TEXTS, SHOWN_ANSWERS
-from tunesmith.tasks.ppo.evaluation import GOLD, KL, REWARD
-from tunesmith.tasks.ppo.model import PpoSession, tokenised
-from tunesmith.tasks.ppo.training import sample_ids
+from tunesmith.tasks.policies.evaluation import GOLD, KL, REWARD
+from tunesmith.tasks.policies.model import PolicySession, tokenised
+from tunesmith.tasks.policies.training import sample_ids
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.history import evaluations
-from tunesmith.training.trainers.ppo import turn_of
+from tunesmith.training.trainers.policies import turn_of
 
 LAW: Law = "reinforcement"
 
 
-def save_model(session: PpoSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
+def save_model(session: PolicySession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
     """Saves the policy, with its adapter merged if possible, and proves that the files give the same logits.
 
-    The value head serves the training alone and is not saved.
+    What the training alone needs, such as a value head, is not saved.
     """
     sample = [ids.tolist() for ids in sample_ids(session)]
-    saved = save_language_model(session.model.policy, session.tokenizer, folder, session.data.source, sample)
+    saved = save_language_model(session.policy, session.tokenizer, folder, session.data.source, sample)
     return SavedModel((*saved.certificates, saved_tokens(session, folder)), saved.notes)
 
 
-def saved_tokens(session: PpoSession, folder: Path) -> Certificate:
+def saved_tokens(session: PolicySession, folder: Path) -> Certificate:
     """Certifies that the saved tokenizer, with its template, gives the tokens of prompts of every split."""
     tokenizer = load_tokenizer(ModelSource(str(folder), str(folder), "folder"))
     template = session.template
@@ -52,11 +52,11 @@ def saved_tokens(session: PpoSession, folder: Path) -> Certificate:
     for split in session.splits.values():
         few = split.rows.take(spread_positions(len(split), CERTIFIED_TEXTS), split.rows.split)
         expected += [split.prompts[i] for i in spread_positions(len(split), CERTIFIED_TEXTS)]
-        saved += tokenised(few, tokenizer, template, session.section, split.max_length).prompts
+        saved += tokenised(few, tokenizer, template, session.section, split.max_length, session.data.length_key).prompts
     return equal_tokens(expected, saved)
 
 
-def prediction_columns(session: PpoSession, name: str, outputs: Outputs) -> dict[str, list[Any]]:
+def prediction_columns(session: PolicySession, name: str, outputs: Outputs) -> dict[str, list[Any]]:
     """Returns the columns of predictions.parquet for one split: prompts, answers, and the scores of each."""
     rows = session.splits[name].rows
     return {
@@ -70,7 +70,7 @@ def prediction_columns(session: PpoSession, name: str, outputs: Outputs) -> dict
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     """Writes a few answers of the main split before and after training, with their rewards."""
-    session: PpoSession = evaluation.best.session
+    session: PolicySession = evaluation.best.session
     name = list(session.evaluation_splits)[-1]
     rows, ours = session.splits[name].rows, evaluation.best.outputs[name]
     systems = {system.name: system.outputs[name] for system in evaluation.systems.systems if name in system.outputs}
@@ -87,17 +87,17 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     write_text(folder.work / ANSWERS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
-def data_record(session: PpoSession) -> dict[str, Any]:
+def data_record(session: PolicySession) -> dict[str, Any]:
     """Returns the data record of result.json."""
     return chat.data_record(session.data.rows) | {"problem_type": "prompts"}
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
     """Returns the template, the best of n answers of the untuned model, and what gold did, for result.json."""
-    session: PpoSession = evaluation.best.session
+    session: PolicySession = evaluation.best.session
     base = evaluation.systems.base.get(list(session.evaluation_splits)[-1])
     return {
-        "objective": "ppo",
+        "objective": session.data.section_name,
         "template": session.template.name,
         "template_source": session.template.source,
         "best_of_n": [] if base is None else list(base.best_of_n),
