@@ -111,5 +111,5 @@ def test_a_run_that_held_out_every_usable_row_is_one_error(run: Path) -> None:
     lines = (run / "pairs.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (run / "pairs.jsonl").write_text("".join(lines[:3] + lines[:1]), encoding="utf-8")
     write_run(run, load_pairs(recipe_of("reward", "other", validation=None, test=None), run).train.sha256)
-    with pytest.raises(DataError, match=r"of \d rows, 0 are rows that run held out for (test|validation)"):
+    with pytest.raises(DataError, match=r"run held out 0 of \d rows for (test|validation)"):
         load_pairs(recipe_of("preference"), run)

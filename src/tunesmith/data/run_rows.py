@@ -55,7 +55,7 @@ class RunSplits:
         chosen = [i for i, row_id in enumerate(rows.row_ids) if row_id in held]
         rest = [i for i, row_id in enumerate(rows.row_ids) if row_id not in held]
         if not chosen or not rest:
-            message = f"of {plural(len(rows), 'row')}, {len(chosen):,} are rows that {self.name} held out for {split}."
+            message = f"{self.name} held out {len(chosen):,} of {plural(len(rows), 'row')} for {split}."
             raise DataError.one(rows.source, message, "Set data.split_as: null, and give test and validation rows of your own.")
         notes.append(f"The {plural(len(chosen), 'row')} of {split} are those that {self.name} held out.")
         return rows.take(rest, rows.split), rows.take(chosen, split)
