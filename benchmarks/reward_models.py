@@ -42,8 +42,8 @@ SETS = ("helpful", "harmless")
 KEPT_TOKENS = (1024, 512, 256, 128)
 MODELS = {"MiniLM": "builtin:minilm", "stories3M": str(DATA.parent / "models" / "stories3M")}
 FOLDS, SEED = 5, 0
-TRAINING = {"num_train_epochs": 2, "per_device_train_batch_size": 16, "learning_rate": 5e-5, "n_evaluations": 4}
-MAX_LENGTH = 256
+TRAINING = {"num_train_epochs": 1, "per_device_train_batch_size": 16, "learning_rate": 5e-5, "n_evaluations": 2}
+MAX_LENGTH = 128
 CACHE = Path(tempfile.gettempdir()) / "reward-folds"
 
 

@@ -10,6 +10,7 @@ import torch
 
 from tests.language_models import write_model
 from tests.tasks.preference.rows import session_of
+from tunesmith.errors import RecipeError
 from tunesmith.models.language.reference import AdapterOff
 from tunesmith.tasks.preference import model as loading
 from tunesmith.tasks.preference import preflight
@@ -115,6 +116,16 @@ def test_an_adapter_that_starts_with_an_effect_fails_the_check(llama: Path, tmp_
     assert line.check == "loss at the reference"
     assert line.problem is not None
     assert "adapter.method lora starts with an effect of its own" in line.problem.message
+
+
+def test_an_earlier_run_with_other_lengths_leaves_the_first_loss(llama: Path, tmp_path: Path) -> None:
+    """Log-probabilities of a reference that are kept by the rows and the weights alone are those of other lengths."""
+    for max_length in (None, 24, 40):
+        preference = {"loss_type": "ipo", "long_rows": "truncate"}
+        _, session = session_of(llama, tmp_path, data={"max_length": max_length}, preference=preference)
+        assert losses(session)[0] == pytest.approx(FIRST["ipo"], rel=1e-4)
+    with pytest.raises(RecipeError, match="precompute_ref_log_probs"):
+        session_of(llama, tmp_path, preference={"precompute_ref_log_probs": True})
 
 
 def test_a_loss_without_a_reference_says_so(llama: Path, tmp_path: Path) -> None:
