@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,5 +99,9 @@ def test_a_run_without_its_base_model_says_so(place: Path, capsys: pytest.Captur
     try:
         assert main(["evaluate", str(place / "run"), test]) == 2
         assert "is not at" in capsys.readouterr().err
+        write_model(place / "llama", "mamba")  # a reference of another architecture
+        assert main(["evaluate", str(place / "run"), test]) == 2
+        assert "it belongs to another base model" in capsys.readouterr().err
     finally:
+        shutil.rmtree(place / "llama", ignore_errors=True)
         (place / "moved").rename(place / "llama")
