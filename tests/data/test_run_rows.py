@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def recipe_of(task: str, model: str = "run", **data: Any) -> Recipe:
     return recipe_from_mapping({"task": task, "model": {"name": model}, "data": data}, "recipe")
 
 
-def write_run(folder: Path, sha256: str, *, task: str = "sft", test_sha256: str | None = None) -> None:
+def write_run(folder: Path, sha256: str, *, task: str = "sft", held: Mapping[str, list[int]] = HELD) -> None:
     """Writes what a run records of its splits, and the rows that it evaluated on."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -36,9 +37,8 @@ def write_run(folder: Path, sha256: str, *, task: str = "sft", test_sha256: str 
     run = folder / "run"
     run.mkdir(exist_ok=True)
     splits = {name: {"sha256": sha256} for name in ("train", "validation", "test")}
-    splits["test"]["sha256"] = test_sha256 or sha256
     (run / "result.json").write_text(json.dumps({"recipe": {"task": task}, "data": {"splits": splits}}), encoding="utf-8")
-    pairs = [(row_id, split) for split, ids in HELD.items() for row_id in ids]
+    pairs = [(row_id, split) for split, ids in held.items() for row_id in ids]
     table = pa.table({"row_id": [row_id for row_id, _ in pairs], "split": [split for _, split in pairs]})
     pq.write_table(table, run / "predictions.parquet")
 

@@ -32,8 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the difficulty of each row by three or more runs or seeds (csv)",
     )
+    parser.add_argument(
+        "--reward",
+        metavar="REWARD",
+        help="compare language models by the reward of their answers: file.py:name, or a run of task: reward",
+    )
+    parser.add_argument("--max-new-tokens", metavar="N", type=int, help="maximum tokens of such an answer (default: 64)")
+    parser.add_argument("--seed", metavar="N", type=int, help="of the sampled answers (default: 0)")
     parser.add_argument("--split", metavar="S", help="the split to compare on (default: the evaluation split of the first run)")
-    parser.add_argument("--data", metavar="FILE", help="labelled rows for all of them (default: those of the first run)")
+    parser.add_argument(
+        "--data", metavar="FILE", help="labelled rows, or prompts, for all of them (default: those of the first run)"
+    )
     add_columns(parser, label=True)
     add_model_options(parser)
 
@@ -46,6 +55,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     runs = list(args.runs)
     check_options(args)
+    if args.reward is not None:
+        return compared_answers(args, terminal)
     rows = {"data": args.data, "columns": columns_from_args(args), **model_settings(args)}
     verdicts = compare(runs, metric=args.metric, split=args.split, **rows, listener=terminal.listener)
     json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
@@ -56,8 +67,41 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines], exit_code=code)
 
 
+def compared_answers(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """Compares language models by the reward of their answers."""
+    from tunesmith.report.numbers import with_interval
+    from tunesmith.report.words import display_name
+    from tunesmith.results import finite
+    from tunesmith.workflows.compare_answers import compare_answers
+
+    found = compare_answers(
+        args.runs,
+        args.reward,
+        args.data,
+        columns=columns_from_args(args),
+        max_new_tokens=args.max_new_tokens or 64,
+        seed=args.seed or 0,
+        listener=terminal.listener,
+    )
+    names = [metric.name for metric in found.models[0].metrics]
+    rows = [("", *map(display_name, names))]
+    rows += [(model.name, *(with_interval(m.value, m.low, m.high) for m in model.metrics)) for model in found.models]
+    words = {verdict.word for verdict in found.verdicts}
+    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
+    lines = [*verdict_lines(args.runs[0], found.verdicts, terminal, "prompt"), "", *table(rows), *found.notes]
+    return Outcome(finite(asdict(found)), lines=lines, exit_code=code)
+
+
 def check_options(args: argparse.Namespace) -> None:
     """Raises InputError for options that exclude or need each other, and for a file of items that cannot be written."""
+    if args.reward is None and (args.max_new_tokens is not None or args.seed is not None):
+        raise UsageError.one(
+            "compare", "--max-new-tokens and --seed are of sampled answers.", "Give the reward: --reward REWARD."
+        )
+    if args.max_new_tokens is not None and args.max_new_tokens < 1:
+        raise UsageError.one("--max-new-tokens", f"an answer of {args.max_new_tokens} tokens is none.", "Give 1 or more.")
+    if args.reward is not None and (args.metric or args.items or args.split):
+        raise UsageError.one("compare", "--reward excludes --metric, --items and --split.", "Leave them out.")
     if args.data is None and any((args.text, args.pair, args.label)):
         raise UsageError.one("compare", "columns are named, and no file has them.", "Give the file: --data FILE.")
     if args.data is not None and args.split is not None:
@@ -121,8 +165,10 @@ VERB = Verb(
     takes="RUN RUN ...",
     does="test whether one run is significantly better than another",
     about="Compares the first run with every other run on the same rows: better, worse or cannot tell, with the\n"
-    "difference and its 95 % interval. A classifier that another program trained predicts the rows of the run.",
-    example="tunesmith compare runs/b runs/a --metric macro_f1\ntunesmith compare runs/b downloaded/sentiment --data test.csv",
+    "difference and its 95 % interval. A classifier that another program trained predicts the rows of the run.\n"
+    "With --reward, language models of any task answer the same prompts, and the rewards of their answers are compared.",
+    example="tunesmith compare runs/b runs/a --metric macro_f1\ntunesmith compare runs/b downloaded/sentiment --data test.csv\n"
+    "tunesmith compare runs/dpo runs/sft --reward runs/reward",
     add_arguments=add_arguments,
     run=run,
     exit_codes=f"{EXIT_CODES.replace('0 done', '0 better')}, 3 worse, 4 cannot tell",

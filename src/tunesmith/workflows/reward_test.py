@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from tunesmith.models.reward.source import load_source
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.results import Metric, Verdict
+
+if TYPE_CHECKING:
+    from tunesmith.generation.decode import GeneratedText
 
 GOLD, GENERATED = "gold", "generated"
 KEY = "reward"
@@ -105,11 +108,14 @@ def reward_test(
         raise DataError.one(table.source, message, "Give prompts and answers, or conversations that end with one.")
     answers = [turns[-1].text for turns in rows.turns]
     spoilt = variants_of(answers, seed)
+    finished = {name: [False] * len(answers) for name in UNFINISHED}
     if model is not None:
         listener(Event("phase", "generating"))
-        spoilt[GENERATED] = generated_answers(model, rows, max_new_tokens, seed)
+        generated = generated_answers(model, rows, max_new_tokens, seed)
+        spoilt[GENERATED] = [answer.text.strip() for answer in generated]
+        finished[GENERATED] = [answer.finished for answer in generated]
     listener(Event("phase", "rewards"))
-    given = {name: rewards_of(source, rows, texts, is_finished=name not in UNFINISHED) for name, texts in spoilt.items()}
+    given = {name: rewards_of(source, rows, texts, finished.get(name)) for name, texts in spoilt.items()}
     good = rewards_of(source, rows, answers)
     clusters = row_clusters([first_prompt(turns) for turns in rows.turns], groups=rows.groups)
     results = [VariantResult(GOLD, mean_metric("reward", "test", [good], of_clusters(clusters, seed)), None)]
@@ -147,7 +153,7 @@ def with_holm(results: Sequence[VariantResult]) -> tuple[VariantResult, ...]:
     )
 
 
-def rewards_of(source: RewardSource, rows: Conversations, texts: Sequence[str], *, is_finished: bool = True) -> Array:
+def rewards_of(source: RewardSource, rows: Conversations, texts: Sequence[str], finished: Sequence[bool] | None = None) -> Array:
     """Returns the reward of each answer (N). Raises RecipeError as the source does, and where it applies to no answer."""
     prompts = prompts_of(rows)
     completions: list[Any] = [
@@ -156,7 +162,7 @@ def rewards_of(source: RewardSource, rows: Conversations, texts: Sequence[str], 
     ]
     columns = {name: [row.get(name) for row in rows.rows] for name in (rows.rows[0] if rows.rows else ())}
     ids: list[Sequence[int]] = [()] * len(rows)
-    values = source.rewards(Completions(prompts, completions, ids, columns, [is_finished] * len(rows)))
+    values = source.rewards(Completions(prompts, completions, ids, columns, finished))
     missing = [i for i, value in enumerate(values) if value is None]
     if missing:
         message = (
@@ -168,15 +174,15 @@ def rewards_of(source: RewardSource, rows: Conversations, texts: Sequence[str], 
 
 def prompts_of(rows: Conversations) -> list[Any]:
     """Returns each prompt as a text, or as messages where it has several turns."""
-    return [turns[0].content if len(turns) == 2 else to_messages(turns[:-1]) for turns in rows.turns]
+    return [turns[0].content if len(turns) < 3 else to_messages(turns[:-1]) for turns in rows.turns]
 
 
-def generated_answers(model: str, rows: Conversations, max_new_tokens: int, seed: int) -> list[str]:
+def generated_answers(model: str, rows: Conversations, max_new_tokens: int, seed: int) -> list[GeneratedText]:
     """Samples an answer of a model to each prompt."""
     from tunesmith.generation.generator import generate
 
     found = generate(model, prompts_of(rows), max_new_tokens=max_new_tokens, do_sample=True, seed=seed)
-    return [of_prompt[0].text.strip() for of_prompt in found]
+    return [of_prompt[0] for of_prompt in found]
 
 
 def notes_on(rows: Conversations, good: Array) -> list[str]:

@@ -236,3 +236,9 @@ def call_function(function: UserFunction, answer: str, reference: str, row: Row,
     if not isinstance(score, bool | int | float | np.number | np.bool_) or not 0 <= float(score) <= 1:
         raise RecipeError.one(where, f"the function returned {score!r}; a number from 0 to 1 was expected.")
     return float(score)
+
+
+def repetition(text: str) -> float:
+    """Returns the share of the words of a text that occurred in it before."""
+    words = text.lower().split()
+    return 1.0 - len(set(words)) / len(words) if words else 0.0

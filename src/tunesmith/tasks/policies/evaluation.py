@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.answers import repetition
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.sampling import Sampling, sample_answers
@@ -56,12 +57,6 @@ def answer_outputs(session: PolicySession, policy: Any, split: PromptSplit, answ
         "finished": ended(answers, model_end_ids(policy, session.tokenizer)),
     }
     return Outputs(row_scores=scores, texts=tuple(texts))
-
-
-def repetition(text: str) -> float:
-    """Returns the share of the words of a text that occurred in it before."""
-    words = text.lower().split()
-    return 1.0 - len(set(words)) / len(words) if words else 0.0
 
 
 def policy_outputs(session: PolicySession, split: PromptSplit) -> Outputs:
