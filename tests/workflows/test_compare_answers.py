@@ -70,7 +70,7 @@ def test_equal_models_give_equal_answers_and_others_are_told_apart(place, capsys
     ("options", "message"),
     [
         ({"reward": "{place}/rewards.py:none"}, "it gives no reward (None)"),
-        ({"max-new-tokens": "0"}, "an answer of 0 tokens is none"),
+        ({"max-new-tokens": "0"}, "an answer has at least one token, and 0 was given"),
         ({"max-new-tokens": "5000"}, "leaves room for 5,000 tokens in every model"),
         ({"metric": "reward"}, "--reward excludes --metric"),
     ],

@@ -99,7 +99,9 @@ def check_options(args: argparse.Namespace) -> None:
             "compare", "--max-new-tokens and --seed are of sampled answers.", "Give the reward: --reward REWARD."
         )
     if args.max_new_tokens is not None and args.max_new_tokens < 1:
-        raise UsageError.one("--max-new-tokens", f"an answer of {args.max_new_tokens} tokens is none.", "Give 1 or more.")
+        raise UsageError.one(
+            "--max-new-tokens", f"an answer has at least one token, and {args.max_new_tokens} was given.", "Give 1 or more."
+        )
     if args.reward is not None and (args.metric or args.items or args.split):
         raise UsageError.one("compare", "--reward excludes --metric, --items and --split.", "Leave them out.")
     if args.data is None and any((args.text, args.pair, args.label)):

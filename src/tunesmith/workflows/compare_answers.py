@@ -98,10 +98,7 @@ def compare_answers(
         listener(Event("note", f"answers of {name}"))
         listener(Event("phase", "generating"))
         answers.append(sample_each(name, rows, max_new_tokens, seed))
-    kept = [i for i in range(len(rows)) if all(of_model.has_room[i] for of_model in answers)]
-    if not kept:
-        message = f"none of {plural(len(rows), 'prompt')} leaves room for {plural(max_new_tokens, 'token')} in every model."
-        raise DataError.one(rows.source, message, "Lower --max-new-tokens, or give shorter prompts.")
+    kept = with_room(rows, answers, max_new_tokens)
     notes = [f"{plural(len(ids), 'row')} {reason} left out" for reason, ids in rows.left_out.items()]
     if len(kept) < len(rows):
         notes.append(f"{plural(len(rows) - len(kept), 'prompt')} {NO_ROOM} left out")
@@ -120,6 +117,15 @@ def compare_answers(
         for name, of_model in zip(names, values, strict=True)
     ]
     return AnswerComparison(reward, len(rows), tuple(compared), tuple(holm(verdicts)), tuple(notes))
+
+
+def with_room(rows: Conversations, answers: Sequence[SampledAnswers], max_new_tokens: int) -> list[int]:
+    """Returns the positions of the prompts that leave room for an answer in every model. Raises DataError if there is none."""
+    kept = [i for i in range(len(rows)) if all(of_model.has_room[i] for of_model in answers)]
+    if not kept:
+        message = f"none of {plural(len(rows), 'prompt')} leaves room for {plural(max_new_tokens, 'token')} in every model."
+        raise DataError.one(rows.source, message, "Lower --max-new-tokens, or give shorter prompts.")
+    return kept
 
 
 def given_prompts(data: object, columns: ColumnsSection, listener: Listener) -> Conversations:
