@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunesmith.data.chat.load import load_conversation_data
 from tunesmith.data.labelled.load import load_labelled_data
 from tunesmith.data.preferences.load import load_pairs
+from tunesmith.data.records import ids_of_ranges, row_ranges
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
@@ -30,17 +33,11 @@ def recipe_of(task: str, model: str = "run", **data: Any) -> Recipe:
 
 
 def write_run(folder: Path, sha256: str, *, task: str = "sft", held: Mapping[str, list[int]] = HELD) -> None:
-    """Writes what a run records of its splits, and the rows that it evaluated on."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    run = folder / "run"
-    run.mkdir(exist_ok=True)
-    splits = {name: {"sha256": sha256} for name in ("train", "validation", "test")}
-    (run / "result.json").write_text(json.dumps({"recipe": {"task": task}, "data": {"splits": splits}}), encoding="utf-8")
-    pairs = [(row_id, split) for split, ids in held.items() for row_id in ids]
-    table = pa.table({"row_id": [row_id for row_id, _ in pairs], "split": [split for _, split in pairs]})
-    pq.write_table(table, run / "predictions.parquet")
+    """Writes what a run records of its splits."""
+    (folder / "run").mkdir(exist_ok=True)
+    splits = {"train": {"sha256": sha256}, **{name: {"sha256": sha256, "row_ids": row_ranges(ids)} for name, ids in held.items()}}
+    record = {"recipe": {"task": task}, "data": {"splits": splits}}
+    (folder / "run" / "result.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 @pytest.fixture
@@ -113,3 +110,12 @@ def test_a_run_that_held_out_every_usable_row_is_one_error(run: Path) -> None:
     write_run(run, load_pairs(recipe_of("reward", "other", validation=None, test=None), run).train.sha256)
     with pytest.raises(DataError, match=r"run held out 0 of \d rows for (test|validation)"):
         load_pairs(recipe_of("preference"), run)
+
+
+@given(st.lists(st.integers(0, 60)))
+def test_ranges_of_rows_are_read_as_they_were_written(ids: list[int]) -> None:
+    assert ids_of_ranges(row_ranges(ids)) == set(ids)
+
+
+def test_ranges_of_rows_are_short() -> None:
+    assert row_ranges([9, 0, 1, 2, 3, 4, 7, 10, 11, 12, 9]) == "0-4,7,9-12"

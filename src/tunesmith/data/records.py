@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -120,8 +120,10 @@ def sample_rows(rows: Rows, positions: list[int]) -> Rows:
 def split_record(rows: SplitRows, special: Mapping[str, Any]) -> dict[str, Any]:
     """Records one split as plain JSON types; ``special`` are the task's own fields.
 
-    Where a row of the source is one row here, rows + dropped + not_sampled = rows_read.
+    Where a row of the source is one row here, rows + dropped + not_sampled = rows_read. Splits other than train record which rows
+    of the source they are, so that a later run on the same file can hold out the same ones.
     """
+    held_out = {} if rows.split == "train" else {"row_ids": row_ranges(rows.row_ids)}
     return {
         "source": rows.source,
         "sha256": rows.sha256,
@@ -130,5 +132,21 @@ def split_record(rows: SplitRows, special: Mapping[str, Any]) -> dict[str, Any]:
         "dropped": rows.dropped,
         "repaired": rows.repaired,
         "not_sampled": rows.not_sampled,
+        **held_out,
         **special,
     }
+
+
+def row_ranges(row_ids: Iterable[int]) -> str:
+    """Writes row numbers as ranges: ``0-4,7,9-12``."""
+    ids = sorted(set(row_ids))
+    ends = [i for i in range(len(ids)) if i + 1 == len(ids) or ids[i + 1] > ids[i] + 1]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    pairs = ((ids[first], ids[last]) for first, last in zip(starts, ends, strict=False))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
+
+
+def ids_of_ranges(text: str) -> frozenset[int]:
+    """Reads what ``row_ranges`` wrote."""
+    ends = [part.partition("-") for part in text.split(",") if part]
+    return frozenset(i for first, _, last in ends for i in range(int(first), int(last or first) + 1))

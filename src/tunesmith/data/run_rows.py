@@ -11,11 +11,11 @@ from typing import Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.readers.read import resolve_path
-from tunesmith.data.records import Rows
+from tunesmith.data.records import Rows, ids_of_ranges
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.sections import AUTO, Recipe
 from tunesmith.recipe.tasks import TASKS, task_settings
-from tunesmith.run_folder import PREDICTIONS, RESULT
+from tunesmith.run_folder import RESULT
 
 CHECKPOINTS, METRICS_OF_STEP = "checkpoints", "metrics.json"
 
@@ -78,11 +78,11 @@ def splits_of_run(recipe: Recipe, base: Path, sha256: str) -> RunSplits | None:
     if name is None or name.startswith(("builtin:", "hub:")):
         return None
     run = run_of_model(resolve_path(name, base))
-    record = {} if run is None else json.loads((run / RESULT).read_text(encoding="utf-8"))
+    record = {} if run is None else record_of(run)
     settings = TASKS.get(record.get("recipe", {}).get("task", ""))
     if named == AUTO and settings is not None and settings.plain_texts and not task_settings(recipe).plain_texts:
         return None
-    found = None if run is None else held_out(run, record, sha256)
+    found = None if run is None else held_out(record, sha256)
     if found:
         return RunSplits(name, found)
     if named == AUTO:
@@ -91,21 +91,21 @@ def splits_of_run(recipe: Recipe, base: Path, sha256: str) -> RunSplits | None:
     raise RecipeError.one("data.split_as", f"{name} {what}.", "Name a run on the same file, or leave data.split_as out.")
 
 
-def held_out(run: Path, record: Mapping[str, Any], sha256: str) -> dict[str, frozenset[int]]:
-    """Returns split -> rows of a file that a run evaluated on, and took from that file; empty for a run on other rows.
+def held_out(record: Mapping[str, Any], sha256: str) -> dict[str, frozenset[int]]:
+    """Returns split -> rows of a file that a run held out of its training file; empty for a run on other rows.
 
     Args:
         record: ``result.json`` of the run.
+        sha256: of the file.
     """
-    splits = record["data"].get("splits", {})
-    of_file = [name for name, split in splits.items() if sha256 and split.get("sha256") == sha256]
-    if "train" not in of_file or not (run / PREDICTIONS).is_file():
+    splits: Mapping[str, Any] = record["data"].get("splits", {})
+    if not sha256 or splits.get("train", {}).get("sha256") != sha256:
         return {}
-    import pyarrow.parquet as pq
+    found = {name: ids_of_ranges(split.get("row_ids", "")) for name, split in splits.items() if split.get("sha256") == sha256}
+    return {name: ids for name, ids in found.items() if ids}
 
-    table = pq.read_table(run / PREDICTIONS, columns=["row_id", "split"]).to_pydict()
-    rows: dict[str, set[int]] = {name: set() for name in of_file if name != "train"}
-    for row_id, split in zip(table["row_id"], table["split"], strict=True):
-        if split in rows:
-            rows[split].add(row_id)
-    return {name: frozenset(ids) for name, ids in rows.items() if ids}
+
+def record_of(run: Path) -> dict[str, Any]:
+    """Reads ``result.json`` of a run."""
+    record: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
+    return record

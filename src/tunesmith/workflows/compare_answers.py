@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +15,7 @@ from tunesmith.data.chat.prompts import detect_prompt_format, usable_prompts
 from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.row_clusters import row_clusters
-from tunesmith.data.run_rows import held_out, run_of_model
+from tunesmith.data.run_rows import held_out, record_of, run_of_model
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.answers import repetition
@@ -29,7 +27,6 @@ from tunesmith.models.reward.source import load_source
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 from tunesmith.results import Metric, Verdict
-from tunesmith.run_folder import RESULT
 from tunesmith.workflows.reward_test import prompts_of, rewards_of
 
 SPLIT, KEY = "test", "reward"
@@ -154,7 +151,7 @@ def held_out_prompts(names: Sequence[str]) -> Conversations:
     rows = prompts_of_table(tables["train"], recipe.data.columns)
     ids = ids_held_out(first, rows.sha256)
     for other in others:
-        if other is not None and (theirs := held_out(other, record_of(other), rows.sha256)):
+        if other is not None and (theirs := held_out(record_of(other), rows.sha256)):
             ids &= frozenset().union(*theirs.values())
     kept = [i for i, row_id in enumerate(rows.row_ids) if row_id in ids]
     if not kept:
@@ -167,13 +164,8 @@ def held_out_prompts(names: Sequence[str]) -> Conversations:
 
 def ids_held_out(run: Path, sha256: str) -> frozenset[int]:
     """Returns the rows of its training file that a run was evaluated on: test, else validation."""
-    splits = held_out(run, record_of(run), sha256)
+    splits = held_out(record_of(run), sha256)
     return splits.get(SPLIT, splits.get("validation", frozenset()))
-
-
-def record_of(run: Path) -> Mapping[str, Any]:
-    found: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    return found
 
 
 def sample_each(name: str, rows: Conversations, max_new_tokens: int, seed: int) -> SampledAnswers:
