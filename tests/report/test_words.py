@@ -93,6 +93,17 @@ def test_the_main_metric_is_the_requested_one_on_the_main_split() -> None:
     assert main_metric(replace(found, metrics=(accuracy,))) == accuracy
 
 
+def test_what_selects_the_checkpoint_of_a_task_does_not_lead_its_report() -> None:
+    right, loss = (
+        Metric("accuracy", "test", 0.61, 0.55, 0.67, 200),
+        Metric("log_loss", "test", 0.66, 0.6, 0.7, 200, higher_is_better=False),
+    )
+    found = RunResult(
+        "reward", (loss, right), verdicts=(Verdict("accuracy", "test", "length", 0.01, -0.04, 0.06, "cannot tell"),)
+    )
+    assert main_metric(replace(found, training={"best_metric": {"name": "log_loss"}})) == right
+
+
 def test_unknown_names_are_shown_as_they_are() -> None:
     assert display_name("my_own_metric") == "my own metric"
 

@@ -26,14 +26,20 @@ def named_metrics(recipe: Recipe) -> dict[Key, str]:
 
 
 def checkpoint_metric(recipe: Recipe, leading: str) -> str:
-    """Return the metric that selects the checkpoint: the recipe's, or the one that leads the verdict."""
-    return recipe.evaluate.checkpoint_metric or leading
+    """Return the metric that selects the checkpoint: the recipe's, else that of the task, else the one that leads the verdict."""
+    return recipe.evaluate.checkpoint_metric or _during_training(recipe, leading)
 
 
 def stopping_metric(recipe: Recipe, leading: str) -> str:
-    """Return the metric that stops training early: the recipe's, or the one that leads the verdict."""
+    """Return the metric that stops training early: the recipe's, else that of the task, else the one that leads the verdict."""
     stopping = recipe.train.early_stopping
-    return leading if stopping is None or stopping.metric is None else stopping.metric
+    named = None if stopping is None else stopping.metric
+    return named or _during_training(recipe, leading)
+
+
+def _during_training(recipe: Recipe, leading: str) -> str:
+    """Return the metric that follows the training where no role names one."""
+    return leading if recipe.evaluate.metric else task_settings(recipe).checkpoint_metric or leading
 
 
 def has_own_metrics(recipe: Recipe) -> bool:

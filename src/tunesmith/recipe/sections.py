@@ -166,7 +166,7 @@ class EarlyStoppingSection(Section):
     """Stops training when a metric no longer improves on validation."""
 
     metric: str | None = None
-    """The metric that stops training; loss is the training loss on validation. Default: evaluate.metric."""
+    """The metric that stops training; loss is the training loss on validation. Default: evaluate.metric; reward: log_loss."""
     patience: PositiveInt = 3
     """Evaluations without improvement before training stops."""
     delta: float = Field(default=0.0, ge=0.0)
@@ -248,7 +248,7 @@ class EvaluateSection(Section):
     metric: str | None = None
     """The primary metric: leads the verdict and, unless others are named, selects the checkpoint and stops early."""
     checkpoint_metric: str | None = None
-    """Selects the best checkpoint on validation; loss is the training loss there. Default: evaluate.metric."""
+    """Selects the best checkpoint on validation; loss is the training loss there. Default: evaluate.metric; reward: log_loss."""
     positive_class: str | int | None = None
     """The class that f1 and accuracy_f1 count as positive. Default: 1, yes, true, or X beside not_X; needed for other names."""
     function: str | None = None

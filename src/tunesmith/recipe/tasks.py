@@ -53,6 +53,7 @@ class TaskSettings:
         metrics: names of its metrics; see also ``has_metric``.
         named_metrics: further ones, computed only where the recipe names them.
         default_metric: selects the checkpoint and leads the verdict where the recipe names none.
+        checkpoint_metric: selects the checkpoint and stops early where the recipe names no metric; None: the default metric.
         batch_rows: default rows per device; None: the recipe's own default.
         small_model_batch_rows: the same for small models with many rows (``recipe/resolved.py``); None: as for all others.
         min_steps: optimizer steps that the default length of training has at least (``recipe/resolved.py``); 0: no such floor.
@@ -75,6 +76,7 @@ class TaskSettings:
     learning_rates: rates.LearningRates
     named_metrics: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
+    checkpoint_metric: str | None = None
     batch_rows: int | None = None
     small_model_batch_rows: int | None = 64
     min_steps: int = 0
@@ -197,6 +199,7 @@ _REWARD = TaskSettings(
     sections=("reward",),
     metrics=("accuracy", "log_loss", "calibration_error"),
     default_metric="accuracy",
+    checkpoint_metric="log_loss",  # the accuracy of some hundred pairs is highest where the training has hardly begun
     baselines=("length", "bag_of_words", "untuned"),
     learning_rates=rates.ENCODER_RATES,
     batch_rows=16,

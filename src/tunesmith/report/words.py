@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.recipe.metric_names import DIRECTIONS, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS, metric_title, split_dimension
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, size, with_interval
 from tunesmith.results import BY_CALLS, Finding, Metric, RunResult, Verdict
 
@@ -236,7 +237,7 @@ def main_metric(result: RunResult, split: str | None = None) -> Metric | None:
     metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
     section = part(result.recipe, "evaluate")
     requested, selected = section.get("metric"), part(result.training, "best_metric").get("name")
-    selected = None if section.get("checkpoint_metric") else selected
+    selected = None if section.get("checkpoint_metric") or TASKS[result.task].checkpoint_metric else selected
     compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]
     names = [selected, *compared, *metrics]
     names = [requested, *(name for name in names if name not in LOSS_METRICS), *names]
