@@ -299,10 +299,18 @@ def require_same_settings(folder: RunFolder, resolved_text: str) -> None:
     if not resolved.exists():
         raise OutputError.one(str(folder.work), f"the unfinished run has no {RECIPES[1]}.", "Start over with --overwrite.")
     before, now = (settings(text) for text in (resolved.read_text(encoding="utf-8", errors="replace"), resolved_text))
+    require_equal(before, now, "the run was", "Set it back, or start over with --overwrite.")
+
+
+def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], started: str, remedy: str) -> None:
+    """Raises InputError that names each setting that has another value than when work was started.
+
+    Args:
+        started: what was started, with its verb: ``the run was``.
+    """
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     if changed:
-        remedy = "Set it back, or start over with --overwrite."
-        changes = {key: f"was {before.get(key)} when the run was started, is {now.get(key)} now." for key in changed}
+        changes = {key: f"was {before.get(key)} when {started} started, is {now.get(key)} now." for key in changed}
         raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
 
 
