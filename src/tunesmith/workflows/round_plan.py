@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.prompts import load_prompt_data
@@ -16,7 +16,6 @@ from tunesmith.data.preferences.sampled import shown_prompt
 from tunesmith.disk import read_json, write_text
 from tunesmith.errors import DataError, OutputError, RecipeError
 from tunesmith.evaluation.rewards import Rewards
-from tunesmith.generation.sampling import Sampling
 from tunesmith.models.reward.source import load_sources
 from tunesmith.preflight.static import require_validation
 from tunesmith.progress import Event, Listener
@@ -27,6 +26,9 @@ from tunesmith.run_folder import locate_output, require_equal, settings
 from tunesmith.tasks.preference.data import check_options, require_trl
 from tunesmith.training.losses.preference_choice import choose_losses
 from tunesmith.workflows.inputs import input_hashes
+
+if TYPE_CHECKING:
+    from tunesmith.generation.sampling import Sampling
 
 STARTED = "started.json"
 NOT_FIXED = ("output", "rounds.n")
@@ -84,6 +86,8 @@ class Plan:
         return recipe.model_copy(update=change)
 
     def sampling(self, *seed: int) -> Sampling:
+        from tunesmith.generation.sampling import Sampling
+
         return Sampling(self.section.response_length, self.section.temperature, seed)
 
 

@@ -86,7 +86,7 @@ def write_sampled(prompts: Sequence[SampledPrompt], path: Path) -> None:
 
 def read_sampled(path: Path) -> list[SampledPrompt]:
     """Reads what ``write_sampled`` wrote."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return [SampledPrompt(**{**row, "answers": tuple(SampledAnswer(**answer) for answer in row["answers"])}) for row in rows]
 
 

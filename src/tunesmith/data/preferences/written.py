@@ -37,7 +37,7 @@ def data_of_written(data: DataSection, files: Mapping[str, Path], *, has_groups:
     """
     splits = {split: str(files[split]) if split in files else None for split in SPLITS}
     columns = ColumnsSection(group="group" if has_groups else None)
-    return data.model_copy(update={**splits, "columns": columns, "labels": {}, "max_rows": None})
+    return data.model_copy(update={**splits, "columns": columns, "labels": {}, "max_rows": None, "split_as": None})
 
 
 def require_single_answers(rows: PreferencePairs) -> None:
