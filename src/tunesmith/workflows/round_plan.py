@@ -149,12 +149,12 @@ def started_folder(loaded: LoadedRecipe) -> Path:
         "settings": {key: value for key, value in every.items() if key not in NOT_FIXED},
         "inputs": {key: value[:12] for key, value in input_hashes(loaded).items()},
     }
-    if record.exists():
+    if record.exists() and any(record.parent.glob("round-*/*")):
         before, remedy = read_json(record, dict), "Set it back, or choose another output."
         require_equal(before["settings"], json.loads(json.dumps(now["settings"])), "the rounds were", remedy)
         require_equal(before["inputs"], now["inputs"], "the rounds were", f"These are hashes of the file. {remedy}")
         return path
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not record.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError.one(str(path), "the output folder holds other files.", "Choose another output.")
     record.parent.mkdir(parents=True, exist_ok=True)
     write_text(record, json.dumps(now, indent=1) + "\n")
