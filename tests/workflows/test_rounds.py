@@ -199,7 +199,7 @@ def test_a_round_that_was_stopped_goes_on(tmp_path: Path, model: Path, capsys: A
         ({"rounds": {"answers": 1}}, "rounds.answers"),
         ({"rounds": None}, "there are no rounds"),
         ({"rounds": None, "rewards": None}, "the recipe has no section rounds"),
-        ({"task": "reward"}, "applies only to task: preference"),
+        ({"task": "reward"}, "rounds` applies only to"),
         ({"data": {"test": None}}, "there are no held-out prompts"),
         ({"data": {"test": "train.jsonl"}}, "is the same file as data.train"),
         ({"train": {"save_strategy": "none"}}, "the next round starts from the model"),
