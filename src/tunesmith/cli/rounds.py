@@ -54,6 +54,7 @@ def explained_interruption(output: str) -> Iterator[None]:
 
 def figure_rows(found: Rounds) -> list[tuple[str, ...]]:
     """Formats the figures of each round: pairs, rewards, divergence, length."""
+    from tunesmith.recipe.metric_names import REWARD_METRICS
     from tunesmith.report.numbers import number, percent, with_interval
 
     shown = [
@@ -69,7 +70,7 @@ def figure_rows(found: Rounds) -> list[tuple[str, ...]]:
         cells = []
         for name, _ in shown:
             metric = one.metric(name)
-            with_ends = name in ("reward", "gold_reward")
+            with_ends = name in REWARD_METRICS
             cells.append(
                 "-"
                 if metric is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tunesmith.diagnosis.rows import DataDiagnosis
 from tunesmith.diagnosis.rows import diagnose as diagnose_recipe
@@ -212,7 +212,7 @@ def adapt(texts: str | Path, task: str | Path, *, overwrite: bool = False, liste
 
 
 def experiment(
-    name: Literal["flip"],
+    name: str,
     recipe: str | Path,
     *,
     shares: Sequence[float] = SHARES,

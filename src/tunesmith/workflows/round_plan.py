@@ -14,7 +14,7 @@ from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.leakage import find_leaks
 from tunesmith.data.preferences.sampled import shown_prompt
 from tunesmith.disk import read_json, write_text
-from tunesmith.errors import DataError, OutputError, RecipeError
+from tunesmith.errors import DataError, OutputError, RecipeError, require_equal
 from tunesmith.evaluation.rewards import Rewards
 from tunesmith.models.reward.source import load_sources
 from tunesmith.preflight.static import require_validation
@@ -22,7 +22,7 @@ from tunesmith.progress import Event, Listener
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.reinforcement_sections import RewardsSection, RoundsSection
 from tunesmith.recipe.sections import Recipe
-from tunesmith.run_folder import locate_output, require_equal, settings
+from tunesmith.run_folder import locate_output, settings
 from tunesmith.tasks.preference.data import check_options, require_trl
 from tunesmith.training.losses.preference_choice import choose_losses
 from tunesmith.workflows.inputs import input_hashes
