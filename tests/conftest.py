@@ -40,6 +40,7 @@ TRAINING_TESTS = (
     "workflows/test_estimator.py",
     "workflows/test_notebook.py",
     "workflows/test_python_api.py",
+    "workflows/test_rounds.py",
     "workflows/test_saved_models.py",
     "workflows/test_train.py",
 )

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from tunesmith.workflows.from_tables import check as check
     from tunesmith.workflows.from_tables import diagnose as diagnose
     from tunesmith.workflows.from_tables import evaluate as evaluate
+    from tunesmith.workflows.from_tables import experiment as experiment
+    from tunesmith.workflows.from_tables import rounds as rounds
     from tunesmith.workflows.from_tables import trace as trace
     from tunesmith.workflows.from_tables import train as train
     from tunesmith.workflows.init import init as init
     from tunesmith.workflows.losses import losses as losses
     from tunesmith.workflows.mteb_encoder import mteb_encoder as mteb_encoder
     from tunesmith.workflows.predict import predict as predict
+    from tunesmith.workflows.reward_test import reward_test as reward_test
     from tunesmith.workflows.teacher_scores import teacher_scores as teacher_scores
 
 __version__ = "0.1.0"
@@ -52,9 +55,11 @@ PUBLIC = {
     "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
     "evaluate_mteb": "workflows.evaluate_mteb",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
+    "experiment": "workflows.from_tables",
     "generate": "generation.generator", "init": "workflows.init", "losses": "workflows.losses",
     "mteb_encoder": "workflows.mteb_encoder", "predict": "workflows.predict",
-    "report": "workflows.report", "teacher_scores": "workflows.teacher_scores",
+    "report": "workflows.report", "reward_test": "workflows.reward_test", "rounds": "workflows.from_tables",
+    "teacher_scores": "workflows.teacher_scores",
     "trace": "workflows.from_tables", "train": "workflows.from_tables",
 }  # fmt: skip
 

@@ -17,8 +17,9 @@ TunesmithError                 exit 1   the work was started and failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 LONGEST_LINE = 2_000
 """Characters of a problem that are shown; names and cells of data can be much longer."""
@@ -172,3 +173,15 @@ def first_line(error: BaseException) -> str:
     """Returns the first line of an error's text, else its class name."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], started: str, remedy: str) -> None:
+    """Raises InputError that names each setting that has another value than when work was started.
+
+    Args:
+        started: what was started, with its verb: ``the run was``.
+    """
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    if changed:
+        changes = {key: f"was {before.get(key)} when {started} started, is {now.get(key)} now." for key in changed}
+        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from tunesmith.disk import PART, is_same_file, take_lock, uninterrupted, write_text
-from tunesmith.errors import InputError, Interrupted, ModelError, OutputError, Problem
+from tunesmith.errors import InputError, Interrupted, ModelError, OutputError, Problem, require_equal
 
 RESULT, RECORD, LOCK = "result.json", "run.json", "writer.lock"
 PREDICTIONS, PREDICTIONS_OF_SEEDS = "predictions.parquet", "predictions_of_seeds.parquet"
@@ -299,11 +299,7 @@ def require_same_settings(folder: RunFolder, resolved_text: str) -> None:
     if not resolved.exists():
         raise OutputError.one(str(folder.work), f"the unfinished run has no {RECIPES[1]}.", "Start over with --overwrite.")
     before, now = (settings(text) for text in (resolved.read_text(encoding="utf-8", errors="replace"), resolved_text))
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-    if changed:
-        remedy = "Set it back, or start over with --overwrite."
-        changes = {key: f"was {before.get(key)} when the run was started, is {now.get(key)} now." for key in changed}
-        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
+    require_equal(before, now, "the run was", "Set it back, or start over with --overwrite.")
 
 
 def require_same_inputs(folder: RunFolder, inputs: Mapping[str, str]) -> None:

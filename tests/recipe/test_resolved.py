@@ -42,8 +42,11 @@ def test_every_key_is_there_with_its_meaning() -> None:
     vectors = resolved_yaml(recipe_from_mapping({**mapping, "task": "embedding", "embedding": {"hard_negatives": {}}}))
     stretched = {"task": "sft", "data": {"train": "a.csv"}, "model": {"rope_parameters": {"factor": 2}}}
     language = resolved_yaml(recipe_from_mapping(stretched))
+    rounds = resolved_yaml(
+        recipe_from_mapping({"task": "preference", "data": {"train": "a.csv"}, "rounds": {"annotate": "file"}})
+    )
     for path in all_keys():
-        inner = yaml.safe_load({"embedding": vectors, "model": language}.get(path[0], text))
+        inner = yaml.safe_load({"embedding": vectors, "model": language, "rounds": rounds}.get(path[0], text))
         for part in path:
             assert part in inner, path
             inner = inner[part]

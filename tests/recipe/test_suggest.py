@@ -48,7 +48,7 @@ from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
             "",
             (),
             "Keys of a recipe: task, model, data, adapter, quantisation, embedding, sft, preference, pretraining, reward, ppo, "
-            "grpo, rewards, train, evaluate, diagnose, upstream, parallel, output.",
+            "grpo, rewards, rounds, train, evaluate, diagnose, upstream, parallel, output.",
         ),
     ],
 )

@@ -35,6 +35,7 @@ VALUES: dict[Key, Any] = {
     ("ppo",): {"kl_coef": 0.1},
     ("grpo",): {"beta": 0.1},
     ("rewards",): {"gold": "rewards.py:gold"},
+    ("rounds",): {"n": 3},
     ("preference",): {"loss_type": "ipo"},
     ("quantisation",): "nf4",
     ("model", "tokenizer"): "builtin:minilm",
@@ -101,6 +102,8 @@ def recipe_for(name: str, key: Key = ()) -> dict[str, Any]:
         recipe |= {"embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "folder"}}
     if name in ("ppo", "grpo"):
         recipe |= {"rewards": {"reward_funcs": ["rewards.py:score"]}}
+    if name == "preference" and key in (("rewards",), ("rounds",)):
+        recipe |= {"rounds": {"n": 2}, "rewards": {"reward_funcs": ["rewards.py:score"]}}
     if key == ("quantisation",):
         recipe |= {"adapter": {"method": "lora"}}
     if key[-1:] == ("pattern",) and TASKS[name].has_key(key):

@@ -29,6 +29,7 @@ from tunesmith.cli import (
     predict,
     report,
     reward_test,
+    rounds,
     trace,
     train,
 )
@@ -53,6 +54,7 @@ MODULES = (
     compare,
     adapt,
     reward_test,
+    rounds,
     experiment,
     diagnose,
     apply,

@@ -48,6 +48,26 @@ class Completions:
         return {**self.columns, **own}
 
 
+def completions_of(
+    prompts: Sequence[Any],
+    texts: Sequence[str],
+    ids: Sequence[Sequence[int]],
+    cells: Sequence[Mapping[str, Any]],
+    finished: Sequence[bool],
+) -> Completions:
+    """Returns answers as reward functions read them: lists of one message where the prompts are lists of messages.
+
+    Args:
+        prompts, texts, ids, finished: (N) see ``Completions``.
+        cells: (N) the cells of the row of each prompt.
+    """
+    completions: list[Any] = list(texts)
+    if prompts and isinstance(prompts[0], list):
+        completions = [[{"role": "assistant", "content": text}] for text in texts]
+    columns = {name: [row.get(name) for row in cells] for name in (cells[0] if cells else ())}
+    return Completions(prompts, completions, ids, columns, finished)
+
+
 class RewardSource(Protocol):
     """What gives answers their rewards: a user's function, or the reward model of a run."""
 

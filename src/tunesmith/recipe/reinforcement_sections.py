@@ -1,4 +1,4 @@
-"""Declares the sections of the recipe for reinforcement learning: the rewards, and the methods that train on them."""
+"""Declares the sections of the recipe in which models learn from their own answers: rewards, policies, rounds."""
 
 from __future__ import annotations
 
@@ -160,3 +160,26 @@ class GrpoSection(PolicySection):
     @property
     def penalty_name(self) -> str:
         return "beta"
+
+
+class RoundsSection(Section):
+    """Rounds of preference learning (`tunesmith rounds`): the model's own answers are sampled, annotated and trained on."""
+
+    n: PositiveInt = 2
+    """Rounds in all. More can be added to finished ones."""
+    answers: int = Field(default=4, ge=2)
+    """Answers sampled for each prompt; two of them become a pair."""
+    annotate: Literal["rewards", "file"] = "rewards"
+    """rewards: the answer with the highest reward is chosen, that with the lowest is rejected; file: a person fills in a file."""
+    compare: bool = True
+    """With annotate: file and no reward, a person compares answers before and after each round. false: there is no verdict."""
+    prompts: PositiveInt | None = None
+    """Training prompts of a round, the next ones in each. Default: all in every round."""
+    prompt_tokens: PositiveInt = 8
+    """Plain texts: so many first tokens of a text are the prompt."""
+    response_length: PositiveInt = 64
+    """Maximum answer length in tokens. Prompt and answer have to fit into the model's context."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Sampling temperature."""
+    cut_answers: Literal["leave_out", "keep"] = "leave_out"
+    """Answers that reach response_length: left out of the pairs, or kept; the training then has an end after them."""

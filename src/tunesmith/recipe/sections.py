@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt
 
-from tunesmith.recipe.reinforcement_sections import GrpoSection, PpoSection, RewardsSection
+from tunesmith.recipe.reinforcement_sections import GrpoSection, PpoSection, RewardsSection, RoundsSection
 from tunesmith.recipe.section import Fraction, NotNegative, Section
 from tunesmith.recipe.task_sections import (
     AnswersSection,
@@ -338,6 +338,8 @@ class Recipe(Section):
     """Group relative policy optimisation, and REINFORCE leave-one-out."""
     rewards: RewardsSection = RewardsSection()
     """Rewards of generated answers."""
+    rounds: RoundsSection | None = None
+    """Rounds of preference learning: `tunesmith rounds` instead of `tunesmith train`."""
     train: TrainSection = TrainSection()
     """Training arguments."""
     evaluate: EvaluateSection = EvaluateSection()

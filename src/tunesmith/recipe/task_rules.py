@@ -203,6 +203,24 @@ def reward_functions(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(path, "there is no gold reward", "Name rewards.gold, or write reward.")
 
 
+def rounds(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse rewards that no round reads, rounds without annotations, and rounds that leave no model for the next one."""
+    section, rewards = recipe.rounds, recipe.rewards
+    if section is None:
+        if is_requested(recipe, ("rewards",)):
+            message = "preferences are learnt from pairs; rewards are read where rounds sample answers, and there are no rounds"
+            yield Fault(("rewards",), message, "Write rounds: {n: 2} and run tunesmith rounds, or write task: ppo.")
+        return
+    if section.annotate == "rewards" or is_requested(recipe, ("rewards",)):
+        yield from reward_functions(recipe, base)
+    if section.annotate == "rewards" and not section.compare:
+        yield Fault(("rounds", "compare"), "nobody compares answers where rewards annotate them", "Remove the key.")
+    elif not section.compare and rewards.reward_funcs:
+        yield Fault(("rounds", "compare"), "the rewards give the verdict, and nobody compares answers", "Remove the key.")
+    if recipe.train.save_strategy == "none":
+        yield Fault(("train", "save_strategy"), "none: the next round starts from the model of the last one", "Write best.")
+
+
 def minibatches(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuse batches that do not divide the answers of an iteration, and score normalisation without scaling."""
     own, train = recipe.ppo, recipe.train
@@ -257,6 +275,7 @@ RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...
     "reranker": (reranker_data,),
     "sft": (*LANGUAGE_RULES, labels, answer_metrics, answer_generation),
     "pretraining": LANGUAGE_RULES,
+    "preference": (rounds,),
     "ppo": (reward_functions, minibatches, sampled_rows),
     "grpo": (reward_functions, whole_groups, sampled_rows),
 }

@@ -16,12 +16,12 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.preferences.load import load_pairs
 from tunesmith.data.preferences.rows import PreferencePairs
-from tunesmith.data.preferences.written import write_pairs
+from tunesmith.data.preferences.written import data_of_written, write_pairs
 from tunesmith.disk import write_text
 from tunesmith.errors import DataError, InputError, RecipeError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.recipe.sections import ColumnsSection, Recipe
+from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.results import Metric
 from tunesmith.run_folder import RESULT, claim, locate_output
@@ -193,16 +193,9 @@ def run_with(
     validation = reversed_positions(len(splits["validation"]), share, None, "random", seed)
     # Where validation is evaluated, it stays as it is.
     write_pairs(splits["validation"], data / f"validation-{name}.jsonl", validation if "test" in splits else ())
-    section = loaded.recipe.data.model_copy(
-        update={
-            "train": str(data / f"train-{name}.jsonl"),
-            "validation": str(data / f"validation-{name}.jsonl"),
-            "test": str(data / "test.jsonl") if "test" in splits else None,
-            "columns": ColumnsSection(group="group" if splits["train"].groups is not None else None),
-            "labels": {},
-            "max_rows": None,
-        }
-    )
+    files = {"train": data / f"train-{name}.jsonl", "validation": data / f"validation-{name}.jsonl"}
+    files |= {"test": data / "test.jsonl"} if "test" in splits else {}
+    section = data_of_written(loaded.recipe.data, files, has_groups=splits["train"].groups is not None)
     recipe: Recipe = loaded.recipe.model_copy(update={"data": section, "output": str(folder / name)})
     run = runs.train(replace(loaded, recipe=recipe), listener=listener)
     assert run is not None, "one process"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from tunesmith.workflows.adapt import Adaptation
 from tunesmith.workflows.adapt import adapt as adapt_recipes
 from tunesmith.workflows.check import check as check_recipe
 from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
+from tunesmith.workflows.flip import SHARES, FlipExperiment, FlipOptions, Order, flip
 from tunesmith.workflows.notebook import listener_here
+from tunesmith.workflows.round_results import Rounds
+from tunesmith.workflows.rounds import rounds as run_rounds
 from tunesmith.workflows.trace import trace as trace_recipe
 from tunesmith.workflows.train import train as train_recipe
 
@@ -206,6 +209,59 @@ def adapt(texts: str | Path, task: str | Path, *, overwrite: bool = False, liste
             raise RecipeError.one("adapt()", message, "Write the rows to files, and a recipe with data.train for each of them.")
     with listener_here(listener) as shown:
         return adapt_recipes(load_recipe(Path(texts)), load_recipe(Path(task)), overwrite=overwrite, listener=shown)
+
+
+def experiment(
+    name: str,
+    recipe: str | Path,
+    *,
+    shares: Sequence[float] = SHARES,
+    order: Order = "random",
+    gap: str | Path | Run | None = None,
+    candidates: str | Path | None = None,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> FlipExperiment:
+    """Trains a recipe of pairs once for each share of reversed pairs, and measures every run; see ``workflows.flip.flip``.
+
+    Args:
+        name: ``flip``, the only experiment.
+        recipe: the path of a recipe of task: reward or preference.
+        shares, order: of reversed pairs, and which are reversed first.
+        gap: a reward run whose rewards give the gaps; None: the scores of the rows.
+        candidates: prompts with responses and scores, for the score of the answers that a reward model selects.
+
+    Raises RecipeError for another experiment, and InputError if the recipe has no pairs.
+
+    Example::
+
+        tunesmith.experiment("flip", "reward.yaml", shares=[0, 0.2, 0.4]).points
+    """
+    if name != "flip":
+        raise RecipeError.one("experiment()", f"there is no experiment {name!r}.", "There is: flip.")
+    options = FlipOptions(
+        tuple(shares), order, None if gap is None else str(folder_of(gap)), None if candidates is None else str(candidates)
+    )
+    with listener_here(listener) as shown:
+        return flip(load_recipe(Path(recipe)), options, overwrite=overwrite, listener=shown)
+
+
+def rounds(recipe: str | Path, n: int | None = None, *, listener: Listener | None = None) -> Rounds:
+    """Runs the rounds of a recipe of task: preference, as far as no person is needed; see ``workflows.rounds.rounds``.
+
+    Args:
+        recipe: the path of a recipe with a section ``rounds``.
+        n: rounds in all, in place of ``rounds.n``.
+
+    Raises InputError if the recipe, the rows, a reward or a filled-in file cannot be used.
+
+    Example::
+
+        tunesmith.rounds("rounds.yaml").rounds[-1].verdicts
+    """
+    loaded = load_recipe(Path(recipe), [] if n is None else [f"rounds.n={n}"])
+    with listener_here(listener) as shown:
+        return run_rounds(loaded, listener=shown)
 
 
 def recipe_for(

@@ -53,18 +53,22 @@ def named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "sft.chat_template": recipe.sft.chat_template,
         "ppo.chat_template": recipe.ppo.chat_template,
         "grpo.chat_template": recipe.grpo.chat_template,
+        "preference.chat_template": recipe.preference.chat_template,
     }
     return ((key, name) for key, name in names.items() if isinstance(name, str) and name)
 
 
 def named_models(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yields recipe key and name of each model that a training loads."""
+    """Yields recipe key and name of each model that a training loads; rewards that are functions of files are none."""
     embedding, negatives = recipe.embedding, recipe.embedding.hard_negatives
+    rewards = {f"rewards.reward_funcs[{i}]": name for i, name in enumerate(recipe.rewards.reward_funcs)}
+    rewards |= {"rewards.gold": recipe.rewards.gold or ""}
     names = {
         "model.name": recipe.model.name,
         "embedding.first_stage": embedding.first_stage,
         "embedding.guide": embedding.guide,
         "embedding.hard_negatives.cross_encoder": None if negatives is None else negatives.cross_encoder,
+        **{key: name for key, name in rewards.items() if ":" not in name},
     }
     return ((key, name) for key, name in names.items() if name)
 

@@ -92,7 +92,7 @@ def reward_test(
     """Scores good answers, spoilt ones, and those of a model, and gives the verdict on each: can the reward tell them apart?
 
     Args:
-        reward: ``file.py:name`` of a reward function, or a run of task: reward.
+        reward: a reward function of a file as recipes name it, or a run of task: reward.
         data: prompts with good answers, in any format of ``task: sft``.
         model: a language model whose answers are scored as well, such as the model to be trained.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.chat.messages import TOOLS, Turns, tools_of
 from tunesmith.data.preferences.rows import PreferencePairs
+from tunesmith.data.split import SPLITS
 from tunesmith.disk import write_text
 from tunesmith.errors import DataError
+from tunesmith.recipe.sections import ColumnsSection, DataSection
 
 
 def write_pairs(rows: PreferencePairs, path: Path, reversed_rows: Collection[int] = ()) -> None:
@@ -24,6 +26,18 @@ def write_pairs(rows: PreferencePairs, path: Path, reversed_rows: Collection[int
     require_single_answers(rows)
     lines = [json.dumps(pair_row(rows, i, is_reversed=i in reversed_rows), ensure_ascii=False) for i in range(len(rows))]
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def data_of_written(data: DataSection, files: Mapping[str, Path], *, has_groups: bool) -> DataSection:
+    """Returns a recipe's data with written pairs in place of its rows.
+
+    Args:
+        files: split -> the file that ``write_pairs`` wrote.
+        has_groups: whether the rows have groups.
+    """
+    splits = {split: str(files[split]) if split in files else None for split in SPLITS}
+    columns = ColumnsSection(group="group" if has_groups else None)
+    return data.model_copy(update={**splits, "columns": columns, "labels": {}, "max_rows": None, "split_as": None})
 
 
 def require_single_answers(rows: PreferencePairs) -> None:

@@ -16,7 +16,7 @@ from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, ModelError
-from tunesmith.evaluation.rewards import Completions
+from tunesmith.evaluation.rewards import Completions, completions_of
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.token_text import continuation
 from tunesmith.machine import device_name, seed_everything
@@ -245,14 +245,11 @@ def completions(session: PolicySession, split: PromptSplit, rows: Sequence[int],
 
     Where the column of prompts holds lists of messages, answers are lists of one message, as with TRL's trainers.
     """
-    texts: list[Any] = decoded_answers(session, [split.prompts[row] for row in rows], answers)
+    texts = decoded_answers(session, [split.prompts[row] for row in rows], answers)
     cells = [split.rows.rows[row] for row in rows]
     prompts: list[Any] = [prompt_of(session, split, row) for row in rows]
-    if prompts and isinstance(prompts[0], list):
-        texts = [[{"role": "assistant", "content": text}] for text in texts]
-    columns = {name: [row.get(name) for row in cells] for name in (cells[0] if cells else ())}
     finished = ended(answers, model_end_ids(session.policy, session.tokenizer)) > 0
-    return Completions(prompts, texts, [list(answer) for answer in answers], columns, finished.tolist())
+    return completions_of(prompts, texts, [list(answer) for answer in answers], cells, finished.tolist())
 
 
 def prompt_of(session: PolicySession, split: PromptSplit, row: int) -> Any:

@@ -53,8 +53,8 @@ class PreferenceTaskData(TaskData):
 def read(request: Request) -> PreferenceTaskData:
     """Reads rows, losses and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
-    if find_spec("trl") is None:
-        raise MissingExtra.of("trl", "language", f"task {recipe.task}")
+    require_trl(recipe)
+    require_pairs(recipe)
     losses = choose_losses(recipe.preference)
     check_options(recipe, losses)
     rows: PairData | JudgedData
@@ -67,6 +67,19 @@ def read(request: Request) -> PreferenceTaskData:
     check_batches(recipe, losses, rows)
     findings = (*find_in_rows(rows), *control_tokens((), special_tokens(source)))
     return PreferenceTaskData(recipe=recipe, source=source, base=base, findings=findings, rows=rows, losses=losses)
+
+
+def require_trl(recipe: Recipe) -> None:
+    """Raises MissingExtra without TRL."""
+    if find_spec("trl") is None:
+        raise MissingExtra.of("trl", "language", f"task {recipe.task}")
+
+
+def require_pairs(recipe: Recipe) -> None:
+    """Raises RecipeError for a recipe of rounds, whose rows are prompts."""
+    if recipe.rounds is not None:
+        message = "the rows of this recipe are prompts, to which each round samples answers."
+        raise RecipeError.one("rounds", message, "Run tunesmith rounds with it; to train on pairs, remove rounds and rewards.")
 
 
 def find_in_rows(rows: PairData | JudgedData) -> tuple[Finding, ...]:

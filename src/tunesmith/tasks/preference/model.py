@@ -24,6 +24,7 @@ from tunesmith.models.language.model import CAUSAL, Objective, detect_objective,
 from tunesmith.models.language.reference import AdapterOff, frozen_copy
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
+from tunesmith.models.source import ModelSource
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import PREFERENCE_SCORES
 from tunesmith.recipe.metric_roles import METRIC
@@ -169,7 +170,7 @@ def read_model(data: PreferenceTaskData, seed: int) -> ReadModel:
     """Loads the base model without dropout, on this machine's device, and renders all rows."""
     recipe = data.recipe
     data.clock.part("loading")
-    require_causal(data)
+    require_causal(data.source)
     tokenizer = load_tokenizer(data.source)
     requested, where = recipe.preference.chat_template, "preference.chat_template"
     template = choose_template(tokenizer, requested, conversations_of(data.rows.train), data.base, where)
@@ -189,11 +190,11 @@ def read_model(data: PreferenceTaskData, seed: int) -> ReadModel:
     return ReadModel(loaded, scorer, rendered, generation_settings(recipe, rendered["train"]))
 
 
-def require_causal(data: PreferenceTaskData) -> None:
+def require_causal(source: ModelSource) -> None:
     """Raises ModelError for a model that generates no answers."""
-    config = load_config(data.source)
-    if not detect_objective(config, f"model.name {data.source.name}").shifts_labels:
-        message = f"{data.source.name} is a masked language model ({config.model_type}): it generates no answers."
+    config = load_config(source)
+    if not detect_objective(config, f"model.name {source.name}").shifts_labels:
+        message = f"{source.name} is a masked language model ({config.model_type}): it generates no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket or the run of an sft.")
 
 
