@@ -15,6 +15,7 @@ import torch
 from tests.fits import fit_in, load_session
 from tests.language_models import questions, write_model
 from tests.policies import error, mapping, named, written
+from tunesmith.cli.main import main
 from tunesmith.data.chat.messages import Turn
 from tunesmith.models.reward.saved import load_reward_run
 from tunesmith.recipe.load import load_recipe
@@ -28,7 +29,6 @@ from tunesmith.training.ppo.rollouts import ScoreScale, collect
 from tunesmith.training.trainers.ppo import rollout_loss
 from tunesmith.workflows.check import check
 from tunesmith.workflows.train import train
-
 
 FAMILIES = ("llama", "t5", "bart")
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -160,7 +160,7 @@ def test_the_reference_of_an_adapter_is_the_model_before_it(tmp_path, models, fa
     with torch.no_grad():
         for parameter in session.model.policy.parameters():
             if parameter.requires_grad:
-                parameter.add_(0.2)
+                parameter.add_(torch.randn_like(parameter))
     _, figures = trial_rollout(session, list(range(8)))
     assert figures["kl"] > 1e-3  # the reference stays where the policy started
     assert (session.reference is None) == (method == "lora")
@@ -377,6 +377,7 @@ def test_a_policy_starts_from_the_run_of_an_encoder_decoder(
     capsys.readouterr()
     prompt = questions(1)[0]["prompt"]
     assert main(["generate", str(tmp_path / "run"), prompt, "--max-new-tokens", "4", "--json"]) == 0
-    (written_text,) = json.loads(capsys.readouterr().out)["texts"]
-    assert not written_text["text"].startswith(prompt)
+    generated = json.loads(capsys.readouterr().out)
+    assert generated["prompt"] == prompt
+    assert not generated["text"].startswith(prompt)
     assert main(["compare", str(tmp_path / "run"), str(tmp_path / "run"), "--json"]) == 4  # equal answers: no difference
