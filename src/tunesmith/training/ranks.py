@@ -16,7 +16,7 @@ IMPORTANCES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def adalora_of(model: torch.nn.Module) -> Any:
-    """Finds the part of a model that allocates AdaLoRA's ranks; None if there is none. By its class: AdaMSS has such a method, too."""
+    """Finds the part of a model that allocates AdaLoRA's ranks, by its class: AdaMSS has such a method, too. None without one."""
     return next((module for module in model.modules() if type(module).__name__ == "AdaLoraModel"), None)
 
 

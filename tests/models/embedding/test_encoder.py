@@ -22,7 +22,7 @@ def test_of_t5_the_encoder_alone_is_the_body(tmp_path: Path) -> None:
 
 
 def test_a_body_whose_last_states_are_those_of_its_decoder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="a model of type bart gives the states of its decoder.*Name an encoder"):
+    with pytest.raises(ModelError, match=r"a model of type bart gives the states of its decoder.*Name an encoder"):
         load_encoder(source(write_model(tmp_path / "bart", "bart")))
 
 

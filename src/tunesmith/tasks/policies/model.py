@@ -15,7 +15,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.row_clusters import row_clusters
-from tunesmith.errors import DataError, ModelError, RecipeError
+from tunesmith.errors import DataError, InputError, ModelError, RecipeError
 from tunesmith.evaluation.rewards import Completions
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.encoder_decoder import decoder_prefix
@@ -87,7 +87,7 @@ class PromptReader:
         dropped = {TOO_LONG if self.objective.has_encoder else NO_ROOM: len(every) - len(kept)}
         return PromptSplit(rows.take(kept, rows.split), tuple(every[i] for i in kept), dropped, self.max_length)
 
-    def no_room(self, rows: Conversations, longest: int) -> DataError:
+    def no_room(self, rows: Conversations, longest: int) -> InputError:
         """Returns the error of prompts of which none can be answered."""
         if self.objective.has_encoder:
             message = f"no prompt of {rows.split} fits into the encoder: the longest has {plural(longest, 'token')}, and "
