@@ -74,6 +74,7 @@ def figures(result: dict[str, Any], *names: str) -> dict[str, Any]:
     """Returns metrics and verdicts on test, the alarms, and the certificates that failed."""
     verdicts = [v for v in result["verdicts"] if v["split"] == "test"]
     return {
+        **{name: metric_of(result["metrics"], name) for name in names},
         "verdicts": {
             f"{v['metric']} against {v['against']}": [v["word"], v["difference"], v["low"], v["high"]] for v in verdicts
         },
