@@ -1,4 +1,4 @@
-"""Rewards of ``benchmarks/ppo.py``: five words, a gold reward of them, and a proxy with its weights in ``proxy.json``."""
+"""Rewards of the benchmarks of PPO: five words, a gold reward of them, a proxy (weights in ``proxy.json``), reversed words."""
 
 from __future__ import annotations
 
@@ -39,3 +39,12 @@ def proxy(completions: Sequence[str], **_: object) -> list[float]:
     if not WEIGHTS:
         WEIGHTS.update(json.loads((Path(__file__).parent / "proxy.json").read_text(encoding="utf-8")))
     return [sum(WEIGHTS.get(word, 0.0) for word in words_of(text)) for text in completions]
+
+
+def right_words(prompts: Sequence[str], completions: Sequence[str], **_: object) -> list[float]:
+    """The share of the words of a reversed prompt, or of the answer if it has more, that stand at their place in the answer."""
+    found = []
+    for prompt, text in zip(prompts, completions, strict=True):
+        right, words = prompt.split()[:0:-1], text.split()
+        found.append(sum(a == b for a, b in zip(right, words, strict=False)) / max(len(right), len(words)))
+    return found

@@ -13,12 +13,14 @@ from tunesmith.generation import sampling as module
 from tunesmith.generation.sampling import PickByNumber, Sampling, sample_answers
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+@pytest.fixture(scope="module", params=["llama", "t5", "bart"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    folder: Path = write_model(tmp_path_factory.mktemp("sampling") / "llama")
-    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    family = str(request.param)
+    folder: Path = write_model(tmp_path_factory.mktemp("sampling") / family, family)
+    kind = AutoModelForCausalLM if family == "llama" else AutoModelForSeq2SeqLM
+    return kind.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -55,3 +57,36 @@ def test_an_answer_ends_with_its_end_token(tiny) -> None:
     end = tokenizer.eos_token_id
     assert any(answer[-1] == end for answer in answers)
     assert all(end not in answer[:-1] and (answer[-1] == end or len(answer) == 30) for answer in answers)
+
+
+def test_the_tokens_before_an_answer_are_none_of_it(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start token of a decoder, which is T5's padding token, and the one that begins texts (BART)."""
+    model, tokenizer = tiny
+    numbers = np.array([0.5, 0.25, 0.75])
+    monkeypatch.setattr(Sampling, "numbers", lambda _sampling, _row: numbers)
+    ids = torch.tensor([tokenizer("Ann has the lamp")["input_ids"]])
+    text, encoder = ids, {}
+    if model.config.is_encoder_decoder:
+        begins = [model.config.decoder_start_token_id, *([2] if model.config.model_type == "bart" else [])]
+        text, encoder = torch.tensor([begins]), {"input_ids": ids}
+    answer: list[int] = []
+    for number in numbers:
+        read = {**encoder, "decoder_input_ids": text} if encoder else {"input_ids": text}
+        with torch.no_grad():
+            shares = torch.softmax(model.eval()(**read).logits[0, -1].double(), dim=-1).cumsum(0)
+        answer.append(int(torch.searchsorted(shares, number)))
+        text = torch.cat([text, torch.tensor([[answer[-1]]])], dim=1)
+    assert sample_answers(model, tokenizer, ids.tolist(), Sampling(3)) == [answer]
+
+
+def test_a_padding_token_that_was_drawn_belongs_to_the_answer(tiny) -> None:
+    """Its probability is part of the policy's, and an answer of nothing else is not empty."""
+    model, tokenizer = tiny
+    head = model.get_output_embeddings()
+    always = torch.full((len(tokenizer),), -1e4)
+    always[tokenizer.pad_token_id] = 0.0
+    hook = head.register_forward_hook(lambda _head, _states, logits: torch.zeros_like(logits) + always)
+    try:
+        assert sample_answers(model, tokenizer, [[5, 6]], Sampling(3)) == [[tokenizer.pad_token_id] * 3]
+    finally:
+        hook.remove()

@@ -90,3 +90,10 @@ def test_what_is_restored_goes_on_the_same(tmp_path: Path, stop: int) -> None:
 
 def test_other_methods_have_none() -> None:
     assert adalora_of(model_with("lora")) is None
+
+
+def test_only_adalora_allocates_ranks() -> None:
+    """AdaMSS has a method of the same name, and subspaces in place of ranks."""
+    adapted = model_with("adamss", r=4, num_subspaces=2)
+    assert hasattr(adapted.base_model, "update_and_allocate")
+    assert adalora_of(adapted) is None

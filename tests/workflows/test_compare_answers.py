@@ -13,8 +13,12 @@ from tests.language_models import questions, write_model
 from tunesmith.cli.main import main
 from tunesmith.data.preferences.load import load_pairs
 from tunesmith.errors import DataError, InputError
+from tunesmith.generation.generator import load_text_generator
+from tunesmith.generation.sampling import Sampling, sample_answers
+from tunesmith.progress import silent
 from tunesmith.recipe.load import recipe_from_mapping
-from tunesmith.workflows.compare_answers import held_out_prompts
+from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.workflows.compare_answers import compare_answers, given_prompts, held_out_prompts, sample_each
 
 REWARDS = """
 def red(completions, colour, **_): return [float("red" in text) + 0.01 * len(text.split()) for text in completions]
@@ -64,6 +68,21 @@ def test_equal_models_give_equal_answers_and_others_are_told_apart(place, capsys
     assert {metric["name"] for metric in plain} == {"reward", "answer_tokens", "repetition", "finished"}
     code, found = outcome_of(place, capsys, "plain", "copy")
     assert (code, found["verdicts"][0]["word"], found["verdicts"][0]["difference"]) == (4, "cannot tell", 0.0)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_encoder_decoders_are_compared(tmp_path: Path, place: Path, family: str) -> None:
+    write_model(tmp_path / "model", family)
+    rows = [{"prompt": f"{'red ' * n}blue", "colour": "red"} for n in (1, 3, 5, 200)]
+    found = compare_answers([tmp_path / "model", tmp_path / "model"], f"{place}/rewards.py:red", rows, max_new_tokens=6)
+    assert found.n_prompts == {"t5": 4, "bart": 3}[family]  # a T5 has no limit of positions
+    answers = sample_each(str(tmp_path / "model"), given_prompts(rows, ColumnsSection(), silent), 6, 0)
+    writer = load_text_generator(str(tmp_path / "model"))
+    prompts = [writer.prompt_ids(row["prompt"]) for row in rows[:3]]
+    tokens = sample_answers(writer.model, writer.tokenizer, prompts, Sampling(6, seed=(0,)))
+    assert all(prompt[-1] == writer.tokenizer.eos_token_id for prompt in prompts)
+    assert answers.n_tokens[:3] == tuple(map(len, tokens))
+    assert answers.texts[:3] == tuple(writer.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in tokens)
 
 
 @pytest.mark.parametrize(

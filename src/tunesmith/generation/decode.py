@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -155,18 +155,27 @@ def decode_batch(
     """Returns the new tokens of each prompt's texts, ends included."""
     ends = model_end_ids(model, tokenizer)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0] if ends else 0
-    prefix = decoder_prefix(model, tokenizer)
-    inputs = with_prefix(prefix, encoder_inputs(model, rows, pad)) if prefix else prompt_inputs(model, rows, pad)
-    streamer = None if stream is None else PieceStreamer(tokenizer, [] if prefix else rows[0], stream)
+    inputs, n_before = start_inputs(model, tokenizer, rows, pad)
+    streamer = None if stream is None else PieceStreamer(tokenizer, [] if is_encoder_decoder(model) else rows[0], stream)
     arguments = {**settings.arguments(constraints[0]), **sequence_bias(tokenizer, constraints[0])}
     if any(each.groups or each.forbid or each.form for each in constraints):
         arguments["custom_generate"] = constrained_generate(tokenizer, constraints, streamer)
     arguments |= {"pad_token_id": pad, "eos_token_id": ends or None, "streamer": streamer, "return_dict_in_generate": False}
     sequences = model.generate(**inputs, **arguments)
-    n_before = len(prefix) or inputs["input_ids"].shape[1]
     new_tokens = [cut_at_end(row, ends, pad) for row in sequences[:, n_before:].tolist()]
     n = settings.num_return_sequences
     return [new_tokens[i * n : (i + 1) * n] for i in range(len(rows))]
+
+
+def start_inputs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]], pad: int
+) -> tuple[dict[str, Any], int]:
+    """Returns the arguments of ``generate`` for prompts, and the number of tokens before the new ones in its sequences."""
+    prefix = decoder_prefix(model, tokenizer)
+    if prefix:
+        return with_prefix(prefix, encoder_inputs(model, rows, pad)), len(prefix)
+    inputs = prompt_inputs(model, rows, pad)
+    return inputs, inputs["input_ids"].shape[1]
 
 
 def prompt_inputs(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
@@ -185,12 +194,15 @@ def model_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
 def cut_at_end(row: list[int], ends: list[int], pad: int) -> list[int]:
     """Returns the tokens up to the first end, without padding."""
-    first = next((i for i, token in enumerate(row) if token in ends), None)
-    if first is not None:
-        return row[: first + 1]
-    while row and row[-1] == pad:
+    row = until_end(row, ends)
+    while row and row[-1] == pad and pad not in ends:
         row = row[:-1]
     return row
+
+
+def until_end(row: list[int], ends: list[int]) -> list[int]:
+    """Returns the tokens up to the first end, or all of them."""
+    return next((row[: i + 1] for i, token in enumerate(row) if token in ends), row)
 
 
 def make_text(

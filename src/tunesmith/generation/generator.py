@@ -16,6 +16,7 @@ from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import CUT_CHARACTER, Constraints
 from tunesmith.generation.decode import GeneratedText
+from tunesmith.generation.encoder_decoder import decoder_prefix
 from tunesmith.generation.prompt_rows import RowPrompt, prompts_of, read_prompts, row_ids, unused_context
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
@@ -30,7 +31,14 @@ from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL, SEQ2SEQ, Objective, require_decoder_start
 from tunesmith.models.language.save import reload_language_model
 from tunesmith.models.language.seq2seq import is_encoder_decoder
-from tunesmith.models.load import load_config, load_tokenizer, model_errors, require_every_layer, require_own_tokenizer
+from tunesmith.models.load import (
+    load_config,
+    load_tokenizer,
+    model_errors,
+    position_limit,
+    require_every_layer,
+    require_own_tokenizer,
+)
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.files import locate
@@ -61,6 +69,15 @@ class TextGenerator:
     def continues(self) -> bool:
         """Tells whether a text continues its prompt, which it does not in the decoder of an encoder-decoder."""
         return not is_encoder_decoder(self.model)
+
+    def has_room(self, ids: Sequence[int], max_new_tokens: int) -> bool:
+        """Tells whether a prompt and an answer of so many tokens fit into the model's positions, or those of its two halves."""
+        positions = position_limit(self.model)
+        if positions is None:
+            return True
+        if self.continues:
+            return len(ids) + max_new_tokens <= positions
+        return max(len(ids), len(decoder_prefix(self.model, self.tokenizer)) + max_new_tokens) <= positions
 
     def prompt_ids(self, prompt: Prompt, raw: bool = False) -> list[int]:
         """Tokenises a prompt by the chat template, or unchanged without one or if ``raw``; then turns raise GenerationError.

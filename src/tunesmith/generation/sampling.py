@@ -15,8 +15,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from tunesmith.generation.arguments import Decoding
-from tunesmith.generation.decode import cut_at_end, model_end_ids
-from tunesmith.generation.labels import left_padded
+from tunesmith.generation.decode import model_end_ids, start_inputs, until_end
 from tunesmith.models.inference import batches_by_length, evaluation_mode
 
 if TYPE_CHECKING:
@@ -86,16 +85,15 @@ def sample_answers(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0] if ends else 0
     with evaluation_mode(model, precision) as device:
         for batch in batches_by_length(lengths, ROWS_AT_ONCE, ROWS_AT_ONCE * max(1, int(lengths.max(initial=1)))):
-            ids, mask = left_padded([list(prompts[i]) for i in batch], pad)
+            inputs, n_before = start_inputs(model, tokenizer, [prompts[i] for i in batch], pad)
             drawn = torch.from_numpy(np.stack([sampling.numbers(numbers[i]) for i in batch])).to(device)
             sequences = model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
+                **inputs,
                 logits_processor=LogitsProcessorList([PickByNumber(drawn, sampling.temperature)]),
                 pad_token_id=pad,
                 eos_token_id=ends or None,
                 **Decoding(max_new_tokens=sampling.length, num_beams=1).arguments(None),
             )
-            for i, tokens in zip(batch, sequences[:, ids.shape[1] :].tolist(), strict=True):
-                answers[i] = cut_at_end(tokens, ends, pad) or tokens[:1]  # an answer has a token that it is trained by
+            for i, tokens in zip(batch, sequences[:, n_before:].tolist(), strict=True):
+                answers[i] = until_end(tokens, ends)  # padding before the end was drawn, and is trained
     return answers

@@ -16,8 +16,8 @@ IMPORTANCES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def adalora_of(model: torch.nn.Module) -> Any:
-    """Finds the part of a model that allocates AdaLoRA's ranks; None if there is none."""
-    return next((module for module in model.modules() if hasattr(type(module), "update_and_allocate")), None)
+    """Finds the part of a model that allocates AdaLoRA's ranks, by its class: AdaMSS has such a method, too. None without one."""
+    return next((module for module in model.modules() if type(module).__name__ == "AdaLoraModel"), None)
 
 
 class AllocateRanks(TrainerCallback):

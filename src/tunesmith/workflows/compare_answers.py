@@ -177,8 +177,7 @@ def sample_each(name: str, rows: Conversations, max_new_tokens: int, seed: int) 
 
     writer = load_text_generator(name)
     prompts = [writer.prompt_ids(prompt) for prompt in prompts_of(rows)]
-    positions = getattr(writer.model.config.get_text_config(), "max_position_embeddings", None)
-    room = tuple(positions is None or len(ids) + max_new_tokens <= positions for ids in prompts)
+    room = tuple(writer.has_room(ids, max_new_tokens) for ids in prompts)
     fitting = [i for i, fits in enumerate(room) if fits]
     sampling = Sampling(max_new_tokens, seed=(seed,))
     tokens: list[list[int]] = [[] for _ in prompts]
@@ -186,7 +185,8 @@ def sample_each(name: str, rows: Conversations, max_new_tokens: int, seed: int) 
     for i, of_prompt in zip(fitting, sampled, strict=True):
         tokens[i] = of_prompt
     ends = set(model_end_ids(writer.model, writer.tokenizer))
-    texts = [continuation(writer.tokenizer, before, of_prompt) for before, of_prompt in zip(prompts, tokens, strict=True)]
+    befores = prompts if writer.continues else [[]] * len(prompts)
+    texts = [continuation(writer.tokenizer, before, of_prompt) for before, of_prompt in zip(befores, tokens, strict=True)]
     return SampledAnswers(
         tuple(text.strip() for text in texts),
         tuple(map(len, tokens)),

@@ -32,6 +32,7 @@ METHODS: tuple[tuple[str, dict[str, Any], bool], ...] = (
     ("pissa", {"r": 4}, True),
     ("olora", {"r": 4}, True),
     ("adalora", {"init_r": 4, "target_r": 2}, True),
+    ("adamss", {"r": 8, "num_subspaces": 2}, True),
     ("ia3", {}, True),
     ("vera", {"r": 8}, True),
     ("loha", {"r": 2}, True),

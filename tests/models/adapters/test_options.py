@@ -96,3 +96,8 @@ def test_classifiers_of_every_architecture_take_an_adapter_and_stay_what_they_ar
     assert add_adapter(model, section, 10).peft_type == "LORA"
     if kind == "big_bird":
         assert model.bert.attention_type == "block_sparse"
+
+
+def test_an_option_that_the_training_would_have_to_serve_is_refused() -> None:
+    assert "adapter.use_asa: it would have no effect" in refused("adamss", use_asa=True)
+    adapter_config(AdapterSection(method="adamss", use_asa=False), 10)

@@ -52,6 +52,11 @@ def test_settings_that_cannot_train_are_one_line(tmp_path, model, capsys, change
     assert message in error(capsys, written(tmp_path, model, "grpo", **changes), "check")
 
 
+def test_an_encoder_decoder_is_refused(tmp_path, capsys) -> None:
+    path = written(tmp_path, write_model(tmp_path / "t5", "t5"), "grpo")
+    assert "task: grpo trains no model with an encoder. Name a causal one" in error(capsys, path, "check")
+
+
 def test_a_reward_that_fails_later_ends_the_training(tmp_path, model, capsys) -> None:
     path = written(tmp_path, model, "grpo", rewards=named(tmp_path, "later"), train={"max_steps": 40, "n_evaluations": 1})
     assert "returned 31 rewards on 32 completions" in error(capsys, path, code=1)

@@ -15,6 +15,7 @@ import torch
 from tests.fits import fit_in, load_session
 from tests.language_models import questions, write_model
 from tests.policies import error, mapping, named, written
+from tunesmith.cli.main import main
 from tunesmith.data.chat.messages import Turn
 from tunesmith.models.reward.saved import load_reward_run
 from tunesmith.recipe.load import load_recipe
@@ -29,10 +30,19 @@ from tunesmith.training.trainers.ppo import rollout_loss
 from tunesmith.workflows.check import check
 from tunesmith.workflows.train import train
 
+FAMILIES = ("llama", "t5", "bart")
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("policy") / "llama")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    folder = tmp_path_factory.mktemp("policy")
+    return {family: write_model(folder / family, family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def model(models: Mapping[str, Path]) -> Path:
+    return models["llama"]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +81,37 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, model, capsys
     assert message in error(capsys, written(tmp_path, model, **changes), "check")
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("bart", {"ppo": {"response_length": 63}}, "64 positions, 2 of them for the tokens before an answer. Give at most 62."),
+        ("t5", {"data": {"max_length": 5}}, "no prompt of train fits into the encoder: the longest has"),
+        ("t5", {"upstream": {"fp16": True}}, "models of type t5 were pretrained in bf16"),
+    ],
+)
+def test_what_an_encoder_decoder_cannot_read_or_write_is_refused(
+    tmp_path, models, capsys, family: str, changes: dict[str, Any], message: str
+) -> None:
+    assert message in error(capsys, written(tmp_path, models[family], **changes), "check")
+
+
+def test_prompts_that_do_not_fit_into_the_encoder_are_counted(tmp_path, models) -> None:
+    _, session = load_session(mapping(tmp_path, models["t5"], data={"max_length": 20}), {}, tmp_path)
+    split = session.splits["train"]
+    assert 0 < len(split) < 16
+    assert split.lengths().record["rows_dropped"] == {"its prompt does not fit into the encoder": 16 - len(split)}
+
+
+@each_family
+def test_prompts_are_tokens_as_in_supervised_training(tmp_path, models, family: str) -> None:
+    """An encoder's prompt ends as its tokenizer ends texts; one that is continued does not."""
+    _, session = load_session(mapping(tmp_path, models[family]), {}, tmp_path)
+    split = session.splits["train"]
+    expected = session.tokenizer(split.rows.rows[0]["prompt"])["input_ids"]
+    assert split.prompts[0] == expected
+    assert (split.prompts[0][-1] == session.tokenizer.eos_token_id) == (family != "llama")
+
+
 def test_a_masked_model_is_refused(tmp_path, capsys) -> None:
     masked = write_model(tmp_path / "masked", "bert")
     assert "it generates no answers" in error(capsys, written(tmp_path, masked), "check")
@@ -92,36 +133,42 @@ def test_a_model_whose_own_settings_would_change_the_samples_is_sampled_without_
     assert not sampled_as_scored(session, tried(session, rollout)).passed
 
 
-def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_rewards(tmp_path, model) -> None:
+@each_family
+def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_rewards(tmp_path, models, family: str) -> None:
     changes = {"rewards": named(tmp_path, "constant"), "ppo": {"response_length": 2}}
-    report = check(load_recipe(written(tmp_path, model, **changes)))
+    report = check(load_recipe(written(tmp_path, models[family], **changes)))
     lines = {line.check: line for line in report.checks}
     assert report.problems == ()
     assert "ratio - 1|, 0% clipped 0 (limit 1e-06)" in lines["the first minibatch has ratio 1"].figure
     assert "nats 0 " in lines["the reference is the untrained policy"].figure
+    assert "sampled tokens that scoring would not sample 0 " in lines["answers are sampled as they are scored"].figure
     assert "every answer has the same reward" in lines["rewards"].note
     assert "cut after 2 tokens" in lines["ends of answers"].figure
 
 
-@pytest.mark.parametrize("method", ["lora", "pissa", "houlsby"])
-def test_the_reference_of_an_adapter_is_the_model_before_it(tmp_path, model, method: str) -> None:
+ADAPTED = (("llama", "lora"), ("llama", "pissa"), ("llama", "houlsby"), ("t5", "lora"), ("t5", "pissa"), ("bart", "lora"))
+
+
+@pytest.mark.parametrize(("family", "method"), ADAPTED)
+def test_the_reference_of_an_adapter_is_the_model_before_it(tmp_path, models, family: str, method: str) -> None:
     adapter: dict[str, Any] = {"method": "houlsby" if method == "houlsby" else "lora"}
     if method != "houlsby":
         adapter |= {"r": 4, **({"init_lora_weights": "pissa"} if method == "pissa" else {})}
-    _, session = load_session(mapping(tmp_path, model, adapter=adapter), {}, tmp_path)
+    _, session = load_session(mapping(tmp_path, models[family], adapter=adapter), {}, tmp_path)
     _, figures = trial_rollout(session, list(range(8)))
     assert abs(figures["kl"]) < 1e-4
     with torch.no_grad():
         for parameter in session.model.policy.parameters():
             if parameter.requires_grad:
-                parameter.add_(0.05)
+                parameter.add_(torch.randn_like(parameter))
     _, figures = trial_rollout(session, list(range(8)))
     assert figures["kl"] > 1e-3  # the reference stays where the policy started
     assert (session.reference is None) == (method == "lora")
 
 
-def test_accumulated_gradients_are_those_of_the_whole_minibatch(tmp_path, model) -> None:
-    _, session = load_session(mapping(tmp_path, model), {}, tmp_path)
+@each_family
+def test_accumulated_gradients_are_those_of_the_whole_minibatch(tmp_path, models, family: str) -> None:
+    _, session = load_session(mapping(tmp_path, models[family]), {}, tmp_path)
     acting = environment(session, 0)
     rollout, _, _ = collect(session.model, acting, 0, KlController(0.05), ScoreScale())
     gradients = []
@@ -131,7 +178,7 @@ def test_accumulated_gradients_are_those_of_the_whole_minibatch(tmp_path, model)
             rows = list(range(start, start + size))
             coefficients = Coefficients(entropy_coef=0.1)
             rollout_loss(session.model, acting, rollout, rows, coefficients, int(rollout.mask.sum())).total.backward()
-        gradients.append([p.grad.clone() for p in session.model.parameters()])
+        gradients.append([p.grad.clone() for p in session.model.parameters() if p.grad is not None])
     for other in gradients[1:]:
         for ours, theirs in zip(gradients[0], other, strict=True):
             torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-7)
@@ -162,8 +209,14 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_a_run_with_other_options_ends_and_resumes_with_the_same_bits(tmp_path, model, name: str) -> None:
+RESUMED = (
+    *(("llama", name) for name in OPTIONS), ("t5", "lora"), ("t5", "everything"), ("bart", "separate value head"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "name"), RESUMED)
+def test_a_run_with_other_options_ends_and_resumes_with_the_same_bits(tmp_path, models, family: str, name: str) -> None:
+    model = models[family]
     changes = {**OPTIONS[name], "train": {"max_steps": 6, "n_evaluations": 2, "learning_rate": 5e-3}}
     parts = []
     for stop_at in (None, 3):
@@ -296,3 +349,35 @@ def written_reward(folder: Path, model: Path) -> Path:
 def test_a_folder_that_is_no_reward_model_is_refused(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, model, rewards={"reward_funcs": [str(model)]})
     assert "no run of a reward model" in error(capsys, path, "check")
+
+
+# --- policies that start from finished runs ------------------------------------------------------------------------------------
+
+WRITTEN = {"columns": {"prompt": "prompt", "completion": "completion"}, "test": None}
+
+
+@pytest.mark.parametrize(("family", "adapter"), [("t5", {"adapter": {"method": "lora"}}), ("bart", {})])
+def test_a_policy_starts_from_the_run_of_an_encoder_decoder(
+    tmp_path, models, capsys, family: str, adapter: dict[str, Any]
+) -> None:
+    """Through the command line: supervised training, training by rewards from its run, generation, the lines of the report."""
+    short = {"train": {"max_steps": 2, "n_evaluations": 1, "learning_rate": 5e-3}, "ppo": {"best_of_n": 0}, **adapter}
+    recipe = mapping(tmp_path, models[family], **short)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(16, seed=len(name))))
+    tuned = {name: recipe[name] for name in ("model", "data", "train", *adapter)} | adapter
+    tuned |= {"task": "sft", "evaluate": {"n_resamples": 100, "answers": {"rows": 2}}, "output": str(tmp_path / "sft")}
+    (tmp_path / "sft.yaml").write_text(json.dumps(tuned))
+    (tmp_path / "ppo.yaml").write_text(json.dumps({**recipe, "model": {"name": str(tmp_path / "sft")}}))
+    assert [main(["train", str(tmp_path / f"{name}.yaml")]) for name in ("sft", "ppo")] == [0, 0]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert all(proof["passed"] for proof in result["certificates"])
+    assert result["data"]["problem_type"] == "seq2seq_language_model"
+    assert "AutoModelForSeq2SeqLM" in (tmp_path / "run" / "report.html").read_text()
+    capsys.readouterr()
+    prompt = questions(1)[0]["prompt"]
+    assert main(["generate", str(tmp_path / "run"), prompt, "--max-new-tokens", "4", "--json"]) == 0
+    generated = json.loads(capsys.readouterr().out)
+    assert generated["prompt"] == prompt
+    assert not generated["text"].startswith(prompt)
+    assert main(["compare", str(tmp_path / "run"), str(tmp_path / "run"), "--json"]) == 4  # equal answers: no difference

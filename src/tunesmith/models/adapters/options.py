@@ -21,6 +21,9 @@ EXPRESSIONS = ("target_modules", "exclude_modules", "feedforward_modules", "laye
 POSITIVE = ("r", "init_r", "target_r", "lora_alpha", "alpha", "num_virtual_tokens")
 """Numbers that train nothing at 0; a method whose default is 0 has a meaning for it."""
 
+NOT_CALLED: Mapping[tuple[str, str], str] = {("adamss", "use_asa"): "its subspaces would have to be chosen between the steps."}
+"""A method and an option that needs calls during the training which no part of it makes, with what they would do."""
+
 
 def check_options(method: str, config_class: type, options: Mapping[str, object]) -> None:
     """Raises RecipeError that lists every option that the method's peft config does not have, or whose value it cannot use."""
@@ -36,6 +39,9 @@ def check_options(method: str, config_class: type, options: Mapping[str, object]
             problems.append(Problem("recipe", f"adapter.{name}", message, remedy))
         elif fault := next(faults(name, options[name], hints.get(name, Any), known[name]), None):
             problems.append(Problem("recipe", f"adapter.{name}", *fault))
+        elif options[name] and (method, name) in NOT_CALLED:
+            message = f"it would have no effect: {NOT_CALLED[method, name]}"
+            problems.append(Problem("recipe", f"adapter.{name}", message, "Remove the option."))
     if problems:
         raise RecipeError(problems)
 

@@ -22,6 +22,7 @@ from tunesmith.models.adapters.quantise import keep_trainable_form, loading_opti
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import forward_passes, in_row_order, no_progress, release
+from tunesmith.models.kind import MODULES
 from tunesmith.models.load import (
     UNLIMITED,
     folder_with_tokenizer,
@@ -33,7 +34,7 @@ from tunesmith.models.load import (
     set_padding,
 )
 from tunesmith.models.many_processes import Outputs, in_processes
-from tunesmith.models.source import ModelSource
+from tunesmith.models.source import ModelSource, file_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -166,12 +167,24 @@ def load_encoder(
         model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name(), attention=source.attn_implementation)
     if body is not None:
+        require_states_of_the_text(source, body)
         require_whole_base(source, body, model.tokenizer, type(body))
         set_padding(body, model.tokenizer)
         with model_errors(where, "its tokenizer does not work with its settings"):
             tokenize_texts(model, ["a"])
         apply_fast_path(body, fast_path)
     return make_encoder(source.name, model, fast_path)
+
+
+def require_states_of_the_text(source: ModelSource, body: PreTrainedModel) -> None:
+    """Raises ModelError for a body with encoder and decoder that nobody has pooled yet: its last states are the decoder's (BART).
+
+    Of T5 and its relatives sentence-transformers loads the encoder alone. A model of sentence-transformers stays as it is.
+    """
+    if hasattr(body, "encoder") and hasattr(body, "decoder") and file_of(source, MODULES) is None:
+        message = f"a model of type {body.config.model_type} gives the states of its decoder, which reads the text moved by one "
+        message += "position: its vectors would not be those of the encoder."
+        raise ModelError.one(f"model.name {source.name}", message, "Name an encoder (BERT, RoBERTa, ...) or a T5.")
 
 
 def body_options(source: ModelSource, quantisation: Quantisation | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def load(data: PolicyTaskData, seed: int, _earlier: GrpoSession | None = None) -
     answers = data.recipe.train.batch_rows * (own.steps_per_generation or 1)
     n_generations = -(-len(loaded.splits["train"]) // (answers // own.num_generations))
     rows_per_epoch = n_generations * answers * own.num_iterations
-    policy = prepared_policy(data, loaded.loaded, rows_per_epoch)
+    policy = prepared_policy(data, loaded, rows_per_epoch)
     return GrpoSession(model=policy.to(device_name()), rows_per_epoch=rows_per_epoch, **session_parts(data, loaded, policy, seed))
 
 

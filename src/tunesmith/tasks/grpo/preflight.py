@@ -53,7 +53,7 @@ def model_checks(session: GrpoSession) -> Iterator[CheckLine]:
     prompts = [session.splits["train"].prompts[row] for row in tried.rows]
     divergences = answer_divergences(
         session.policy, lambda: reference_model(session), prompts, tried.answers, temperature=session.section.temperature,
-        batch_rows=session.data.recipe.train.batch_rows, pad_id=session.pad_id, precision=session.fast_path.precision,
+        batch_rows=session.data.recipe.train.batch_rows, layout=session.layout, precision=session.fast_path.precision,
     )  # fmt: skip
     yield proven(same_reference(float(abs(divergences).max()), len(divergences), KL_LIMIT), REFERENCE_REMEDY)
     yield proven(sampled_as_scored(session, tried), SAMPLES_REMEDY)

@@ -97,7 +97,7 @@ def trial_loss(session: GrpoSession, items: list[int]) -> torch.Tensor:
     groups.score(items, answers)
 
     def logprobs(model: Any) -> torch.Tensor:
-        tokens = answer_tokens(model, prompts, answers, session.pad_id)
+        tokens = answer_tokens(model, prompts, answers, session.layout)
         return token_logprobs(tokens, answers, section.temperature)[1]
 
     with autocast(groups.precision, session.model.device.type):

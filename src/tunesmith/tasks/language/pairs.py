@@ -36,16 +36,21 @@ def require_pair_settings(recipe: Recipe, objective: Objective, family: str) -> 
                 message = f"it is of encoder-decoders, and {recipe.model.name} is a {objective.name} language model ({family})."
                 raise RecipeError.one(key, message, "Remove it.")
         return
-    if recipe.upstream.get("fp16") and family in FP16_OVERFLOWS:
-        message = (
-            f"models of type {family} were pretrained in bf16, and their activations overflow in fp16: the loss becomes NaN."
-        )
-        raise RecipeError.one("upstream.fp16", message, "Remove it: the fast path takes bf16 where the GPU has it, else fp32.")
+    refuse_fp16(recipe, family)
     for key in ("packing", "padding_free"):
         if getattr(section, key):
             message = f"{recipe.model.name} is an encoder-decoder ({family}), whose rows are not joined."
             raise RecipeError.one(f"{recipe.task}.{key}", message, "Leave it out.")
     require_completion(recipe.sft.loss_on, recipe.sft.long_rows)
+
+
+def refuse_fp16(recipe: Recipe, family: str) -> None:
+    """Raises RecipeError for training in fp16 where the activations of the model type exceed its range."""
+    if recipe.upstream.get("fp16") and family in FP16_OVERFLOWS:
+        message = (
+            f"models of type {family} were pretrained in bf16, and their activations overflow in fp16: the loss becomes NaN."
+        )
+        raise RecipeError.one("upstream.fp16", message, "Remove it: the fast path takes bf16 where the GPU has it, else fp32.")
 
 
 def denoising_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> Denoising:

@@ -64,7 +64,7 @@ def policy_outputs(session: PolicySession, split: PromptSplit) -> Outputs:
     answers = sampled(session, session.policy, split)
     divergences = answer_divergences(
         session.policy, lambda: reference_model(session), split.prompts, answers, temperature=session.section.temperature,
-        batch_rows=session.data.recipe.train.per_device_eval_batch_size, pad_id=session.pad_id,
+        batch_rows=session.data.recipe.train.per_device_eval_batch_size, layout=session.layout,
         precision=session.fast_path.precision,
     )  # fmt: skip
     return answer_outputs(session, session.policy, split, answers, divergences)

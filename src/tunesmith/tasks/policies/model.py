@@ -15,22 +15,27 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.row_clusters import row_clusters
-from tunesmith.errors import DataError, ModelError
+from tunesmith.errors import DataError, InputError, ModelError, RecipeError
 from tunesmith.evaluation.rewards import Completions, completions_of
 from tunesmith.generation.decode import model_end_ids
+from tunesmith.generation.encoder_decoder import decoder_prefix
 from tunesmith.generation.token_text import continuation
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.chat.prompts import plain_ids, prompt_ids
+from tunesmith.models.chat.targets import closed
 from tunesmith.models.chat.template import Template, adopt_template, choose_template, to_messages
-from tunesmith.models.language.model import CAUSAL, detect_objective, load_language_model
+from tunesmith.models.language.context_length import context_limit
+from tunesmith.models.language.model import CAUSAL, Objective, detect_objective, load_language_model
+from tunesmith.models.language.value_head import AnswerLayout
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.reinforcement_sections import PolicySection
 from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.language.batches import language_fast_path
+from tunesmith.tasks.language.pairs import refuse_fp16
 from tunesmith.tasks.policies.data import PolicyTaskData
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.policies.answers import Tokens, ended
@@ -40,6 +45,57 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NO_ROOM = "its prompt and the answer's length do not fit into the context"
+TOO_LONG = "its prompt does not fit into the encoder"
+
+
+@dataclass(frozen=True)
+class PromptReader:
+    """Turns the prompts of rows into tokens; those of an encoder end as its tokenizer ends texts, since nothing continues them.
+
+    Attributes:
+        max_length: largest number of tokens that the model reads: prompt and answer together, or those of its encoder.
+        length_key: the recipe's key of the length of answers, for errors.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    objective: Objective
+    section: PolicySection
+    max_length: int
+    length_key: str
+
+    @property
+    def longest_prompt(self) -> int:
+        return self.max_length - (0 if self.objective.has_encoder else self.section.answer_length)
+
+    def prompts(self, rows: Conversations) -> list[list[int]]:
+        """Tokenises the prompts of a split (N): by the template, or of plain texts the first ``prompt_tokens`` tokens."""
+        if rows.kind == "text":
+            start = len(plain_ids(self.tokenizer, ""))
+            texts = [plain_ids(self.tokenizer, turns[0].content) for turns in rows.turns]
+            every = [ids[: start + self.section.prompt_tokens] for ids in texts]
+        else:
+            every = [prompt_ids(self.tokenizer, self.template, turns) for turns in rows.turns]
+        return [closed(self.tokenizer, ids) for ids in every] if self.objective.has_encoder else every
+
+    def split(self, rows: Conversations) -> PromptSplit:
+        """Tokenises a split, and drops the rows whose prompts leave no room. Raises DataError if none is left."""
+        every = self.prompts(rows)
+        kept = [i for i, ids in enumerate(every) if 0 < len(ids) <= self.longest_prompt]
+        if not kept:
+            raise self.no_room(rows, max(map(len, every)))
+        dropped = {TOO_LONG if self.objective.has_encoder else NO_ROOM: len(every) - len(kept)}
+        return PromptSplit(rows.take(kept, rows.split), tuple(every[i] for i in kept), dropped, self.max_length)
+
+    def no_room(self, rows: Conversations, longest: int) -> InputError:
+        """Returns the error of prompts of which none can be answered."""
+        if self.objective.has_encoder:
+            message = f"no prompt of {rows.split} fits into the encoder: the longest has {plural(longest, 'token')}, and "
+            message += f"{self.max_length:,} are read."
+            return DataError.one(rows.source, message, "Raise data.max_length, or shorten the prompts.")
+        message = f"no prompt of {rows.split} leaves room for an answer: {plural(longest, 'token')} and {self.length_key} "
+        message += f"{self.section.answer_length} are more than the {self.max_length} that the model reads."
+        return DataError.one(rows.source, message, f"Lower {self.length_key}, raise data.max_length, or shorten the prompts.")
 
 
 @dataclass(frozen=True)
@@ -49,14 +105,18 @@ class PromptSplit:
     Attributes:
         rows: the rows whose prompts leave room for an answer.
         prompts: (N) token ids.
-        n_dropped: rows whose prompts leave no room.
-        max_length: most tokens of prompt and answer together.
+        dropped: the reason -> the number of rows whose prompts leave no room.
+        max_length: see ``PromptReader``.
     """
 
     rows: Conversations
     prompts: tuple[list[int], ...]
-    n_dropped: int
+    dropped: Mapping[str, int]
     max_length: int
+
+    @property
+    def n_dropped(self) -> int:
+        return sum(self.dropped.values())
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -78,7 +138,7 @@ class PromptSplit:
         record = {
             "max_length": self.max_length,
             "length_tokens": {"max": int(sizes.max()), "median": float(np.median(sizes)), "mean": float(sizes.mean())},
-            "rows_dropped": {NO_ROOM: self.n_dropped} if self.n_dropped else {},
+            "rows_dropped": {reason: n for reason, n in self.dropped.items() if n},
             "length_histogram": {"edges": [float(edge) for edge in edges], "counts": counts.tolist()},
         }
         return SplitLengths(len(self) + self.n_dropped, self.n_dropped, record)
@@ -89,17 +149,27 @@ class PolicySession(Session):
     """A policy of one seed.
 
     Attributes:
+        reader: turns prompts into tokens.
+        layout: where the model reads prompts and answers.
         splits: every split as tokens, train included.
         reference: the frozen base model; None where it is the policy with its adapter disabled.
         seed: of the samples in training.
     """
 
     data: PolicyTaskData = field()
-    tokenizer: PreTrainedTokenizerBase
-    template: Template
+    reader: PromptReader
+    layout: AnswerLayout
     splits: Mapping[str, PromptSplit]
     reference: PreTrainedModel | None
     seed: int
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.reader.tokenizer
+
+    @property
+    def template(self) -> Template:
+        return self.reader.template
 
     @property
     def section(self) -> PolicySection:
@@ -116,8 +186,7 @@ class PolicySession(Session):
 
     @property
     def pad_id(self) -> int:
-        pad: int = self.tokenizer.pad_token_id
-        return pad
+        return self.layout.pad_id
 
     @property
     def evaluation_splits(self) -> dict[str, PromptSplit]:
@@ -135,33 +204,56 @@ class LoadedPolicy:
 
     loaded: LoadedModel
     reference: PreTrainedModel
-    template: Template
+    reader: PromptReader
+    layout: AnswerLayout
     splits: Mapping[str, PromptSplit]
 
 
-def load_policy(data: PolicyTaskData, seed: int) -> LoadedPolicy:
-    """Loads the base model and its tokenizer, copies the model as reference, and tokenises the prompts."""
-    recipe = data.recipe
+def load_policy(data: PolicyTaskData, seed: int, objectives: Sequence[Objective] = (CAUSAL,)) -> LoadedPolicy:
+    """Loads the base model and its tokenizer, copies the model as reference, and tokenises the prompts.
+
+    Args:
+        objectives: of the models that the method trains.
+    """
     data.clock.part("loading")
-    config = load_config(data.source)
-    objective = detect_objective(config, f"model.name {data.source.name}")
-    if objective != CAUSAL:
-        why = "it generates no answers" if objective.needs_masking else "only policies without an encoder are trained by rewards"
-        message = f"{data.source.name} is a {objective.name} language model ({config.model_type}): {why}."
-        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket.")
-    tokenizer = load_tokenizer(data.source)
-    key = f"{data.section_name}.chat_template"
-    template = choose_template(tokenizer, data.section.chat_template, data.rows.train, data.base, key)
+    objective = policy_objective(data, objectives)
+    tokenizer, key = load_tokenizer(data.source), f"{data.section_name}.chat_template"
+    requested, is_plain = data.section.chat_template, objective.has_encoder
+    template = choose_template(tokenizer, requested, data.rows.train, data.base, key, single_turns_plain=is_plain)
     adopt_template(tokenizer, template)
     seed_everything(seed)
-    loaded = load_language_model(data.source, tokenizer, CAUSAL)
-    max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
+    loaded = load_language_model(data.source, tokenizer, objective)
+    layout = AnswerLayout(tokenizer.pad_token_id, tuple(decoder_prefix(loaded.model, tokenizer)))
+    require_room_for_answers(data, loaded, layout)
+    max_length = max_input_tokens(position_limit(loaded.model), tokenizer, data.recipe.data.max_length)
     data.clock.part("tokenising")
-    splits = {
-        name: tokenised(rows, tokenizer, template, data.section, max_length, data.length_key)
-        for name, rows in data.rows.named().items()
-    }
-    return LoadedPolicy(loaded, frozen_copy(loaded.model), template, splits)
+    reader = PromptReader(tokenizer, template, objective, data.section, max_length, data.length_key)
+    splits = {name: reader.split(rows) for name, rows in data.rows.named().items()}
+    return LoadedPolicy(loaded, frozen_copy(loaded.model), reader, layout, splits)
+
+
+def policy_objective(data: PolicyTaskData, objectives: Sequence[Objective]) -> Objective:
+    """Returns the objective of the base model. Raises for one that the method does not train, and for fp16 on T5's relatives."""
+    config = load_config(data.source)
+    objective = detect_objective(config, f"model.name {data.source.name}")
+    if objective not in objectives:
+        why = (
+            "it generates no answers" if objective.needs_masking else f"task: {data.recipe.task} trains no model with an encoder"
+        )
+        message = f"{data.source.name} is a {objective.name} language model ({config.model_type}): {why}."
+        remedy = "Name a causal one, such as builtin:pocket" + (", or write task: ppo." if objective.has_encoder else ".")
+        raise ModelError.one("model.name", message, remedy)
+    refuse_fp16(data.recipe, config.model_type)
+    return objective
+
+
+def require_room_for_answers(data: PolicyTaskData, loaded: LoadedModel, layout: AnswerLayout) -> None:
+    """Raises RecipeError for answers that a decoder with an encoder has too few positions for."""
+    positions, length, n_before = context_limit(loaded.model.config), data.section.answer_length, len(layout.prefix)
+    if layout.has_encoder and positions is not None and n_before + length > positions:
+        message = f"{plural(length, 'token', 'is', 'are')} requested, and the decoder has {plural(positions, 'position')}, "
+        message += f"{n_before} of them for the tokens before an answer."
+        raise RecipeError.one(data.length_key, message, f"Give at most {positions - n_before}.")
 
 
 def session_parts(data: PolicyTaskData, loaded: LoadedPolicy, policy: torch.nn.Module, seed: int) -> dict[str, Any]:
@@ -169,52 +261,29 @@ def session_parts(data: PolicyTaskData, loaded: LoadedPolicy, policy: torch.nn.M
     reference = None if is_disabled_exactly(policy) else loaded.reference.to(device_name())
     return {
         "data": data,
-        "fast_path": language_fast_path(data.recipe, CAUSAL),
+        "fast_path": language_fast_path(data.recipe, loaded.reader.objective),
         "metric": primary_metric(data.recipe),
         "expected_loss": float("nan"),
         "lengths": {name: split.lengths() for name, split in loaded.splits.items()},
-        "tokenizer": loaded.loaded.tokenizer,
-        "template": loaded.template,
+        "reader": loaded.reader,
+        "layout": loaded.layout,
         "splits": loaded.splits,
         "reference": reference,
         "seed": seed,
     }
 
 
-def prepared_policy(data: PolicyTaskData, loaded: LoadedModel, rows_per_epoch: int) -> Any:
+def prepared_policy(data: PolicyTaskData, policy: LoadedPolicy, rows_per_epoch: int) -> Any:
     """Prepares the policy for training, with its adapter or with layers frozen, and without dropout."""
-    recipe = data.recipe
+    recipe, loaded = data.recipe, policy.loaded
     if recipe.adapter is None:
         freeze(loaded.model, recipe.train.train_layers)
-        policy = loaded.model
+        model: Any = loaded.model
     else:
         steps = plan_schedule(batches_per_epoch(rows_per_epoch, recipe), recipe.train).total_steps
-        policy = add_language_adapter(loaded, recipe.adapter, steps, CAUSAL)
-    set_dropout(policy, 0.0)
-    return policy
-
-
-def tokenised(
-    rows: Conversations,
-    tokenizer: PreTrainedTokenizerBase,
-    template: Template,
-    section: PolicySection,
-    max_length: int,
-    length_key: str,
-) -> PromptSplit:
-    """Tokenises the prompts of a split, and drops those that leave no room. Raises DataError if none is left."""
-    if rows.kind == "text":
-        start = len(plain_ids(tokenizer, ""))
-        every = [plain_ids(tokenizer, turns[0].content)[: start + section.prompt_tokens] for turns in rows.turns]
-    else:
-        every = [prompt_ids(tokenizer, template, turns) for turns in rows.turns]
-    kept = [i for i, ids in enumerate(every) if 0 < len(ids) <= max_length - section.answer_length]
-    if not kept:
-        longest = plural(max(map(len, every)), "token")
-        message = f"no prompt of {rows.split} leaves room for an answer: {longest} and {length_key} "
-        message += f"{section.answer_length} are more than the {max_length} that the model reads."
-        raise DataError.one(rows.source, message, f"Lower {length_key}, raise data.max_length, or shorten the prompts.")
-    return PromptSplit(rows.take(kept, rows.split), tuple(every[i] for i in kept), len(every) - len(kept), max_length)
+        model = add_language_adapter(loaded, recipe.adapter, steps, policy.reader.objective)
+    set_dropout(model, 0.0)
+    return model
 
 
 def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
@@ -261,5 +330,6 @@ def prompt_of(session: PolicySession, split: PromptSplit, row: int) -> Any:
 
 
 def decoded_answers(session: PolicySession, prompts: Tokens, answers: Tokens) -> list[str]:
-    """Decodes the text that each answer adds to its prompt, without special tokens."""
-    return [continuation(session.tokenizer, list(prompt), list(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
+    """Decodes the text of each answer, without special tokens: what it adds to its prompt, or the whole text of a decoder."""
+    before = [()] * len(prompts) if session.layout.has_encoder else prompts
+    return [continuation(session.tokenizer, list(first), list(answer)) for first, answer in zip(before, answers, strict=True)]

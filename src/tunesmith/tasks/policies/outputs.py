@@ -23,7 +23,7 @@ from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.evaluation import UNTUNED
 from tunesmith.tasks.language.outputs import ANSWERS, CERTIFIED_TEXTS, SHOWN_ANSWERS
 from tunesmith.tasks.policies.evaluation import GOLD, KL, REWARD
-from tunesmith.tasks.policies.model import PolicySession, tokenised
+from tunesmith.tasks.policies.model import PolicySession
 from tunesmith.tasks.policies.training import sample_ids
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.history import evaluations
@@ -52,7 +52,7 @@ def saved_tokens(session: PolicySession, folder: Path) -> Certificate:
     for split in session.splits.values():
         few = split.rows.take(spread_positions(len(split), CERTIFIED_TEXTS), split.rows.split)
         expected += [split.prompts[i] for i in spread_positions(len(split), CERTIFIED_TEXTS)]
-        saved += tokenised(few, tokenizer, template, session.section, split.max_length, session.data.length_key).prompts
+        saved += replace(session.reader, tokenizer=tokenizer, template=template).prompts(few)
     return equal_tokens(expected, saved)
 
 
@@ -89,7 +89,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
 
 def data_record(session: PolicySession) -> dict[str, Any]:
     """Returns the data record of result.json."""
-    return chat.data_record(session.data.rows) | {"problem_type": "prompts"}
+    return chat.data_record(session.data.rows) | {"problem_type": f"{session.reader.objective.name}_language_model"}
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def sampled_as_scored(session: PolicySession, tried: TriedAnswers) -> Certificat
     numbers = tried.sampling.numbers
     drawn = np.concatenate([numbers(row)[: len(answer)] for row, answer in enumerate(tried.answers)])
     with evaluation_mode(session.policy, session.fast_path.precision) as device:
-        logits = answer_tokens(session.policy, prompts, tried.answers, session.pad_id).logits
+        logits = answer_tokens(session.policy, prompts, tried.answers, session.layout).logits
         picked = pick(logits, torch.from_numpy(drawn)[:, None].to(device), session.section.temperature)[:, 0].tolist()
     tokens = [token for answer in tried.answers for token in answer]
     differing = sum(a != b for a, b in zip(picked, tokens, strict=True)) / len(tokens)

@@ -7,6 +7,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import Outputs, metric_values
+from tunesmith.models.language.seq2seq import pair_losses
 from tunesmith.models.language.token_losses import token_losses
 from tunesmith.recipe.metric_names import LOSS, STANDARD_ERROR
 from tunesmith.tasks.policies.evaluation import GOLD, KL, REWARD, metrics, policy_outputs
@@ -51,4 +52,6 @@ def sample_ids(session: PolicySession) -> list[np.ndarray]:
 def sample_outputs(session: PolicySession, max_rows: int) -> Array:
     """Computes the summed loss of a few training prompts (n) by the policy, in fp32."""
     ids = sample_ids(session)
+    if session.layout.has_encoder:  # a prompt is input and target at once
+        return pair_losses(session.policy, ids, ids, session.pad_id, "fp32", max_rows=max_rows).sums
     return token_losses(session.policy, ids, ids, session.pad_id, "fp32", max_rows=max_rows).sums

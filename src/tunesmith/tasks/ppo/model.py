@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.machine import device_name
+from tunesmith.models.language.model import CAUSAL, SEQ2SEQ
 from tunesmith.models.language.value_head import ActorCritic, own_body
 from tunesmith.recipe.reinforcement_sections import PpoSection
 from tunesmith.tasks.policies.data import PolicyTaskData
@@ -34,19 +35,15 @@ class PpoSession(PolicySession):
     def policy(self) -> Any:
         return self.model.policy
 
-    @property
-    def pad_id(self) -> int:
-        return self.model.pad_id
-
 
 def load(data: PolicyTaskData, seed: int, _earlier: PpoSession | None = None) -> PpoSession:
     """Loads the base model as policy and as reference, with a value head and, by this seed, an adapter."""
-    own, loaded = data.recipe.ppo, load_policy(data, seed)
+    own, loaded = data.recipe.ppo, load_policy(data, seed, (CAUSAL, SEQ2SEQ))
     size = own.rollout_batch_size
     rows_per_epoch = -(-len(loaded.splits["train"]) // size) * size * own.num_ppo_epochs
     critic = own_body(loaded.loaded.model) if own.value_head == "separate" else None
-    policy = prepared_policy(data, loaded.loaded, rows_per_epoch)
-    actor = ActorCritic(policy, loaded.loaded.tokenizer.pad_token_id, critic)
+    policy = prepared_policy(data, loaded, rows_per_epoch)
+    actor = ActorCritic(policy, loaded.layout, critic)
     return PpoSession(
         model=actor.to(device_name()),
         rows_per_epoch=rows_per_epoch,

@@ -24,6 +24,7 @@ from tunesmith.models.chat.prompts import plain_ids, prompt_ids
 from tunesmith.models.chat.render import render
 from tunesmith.models.chat.template import Template, adopt_template, choose_template, to_messages
 from tunesmith.models.language.model import CAUSAL, load_language_model
+from tunesmith.models.language.value_head import AnswerLayout
 from tunesmith.models.layers import set_dropout
 from tunesmith.models.load import load_tokenizer, max_input_tokens, position_limit
 from tunesmith.models.source import find_model
@@ -177,6 +178,6 @@ def divergences(
     """Computes the exact KL of a policy from another one on its answers: (N) in nats."""
     found = answer_divergences(
         policy.model, lambda: nullcontext(reference.model), prompts.ids, answers, temperature=temperature,
-        batch_rows=batch_rows, pad_id=policy.pad_id, precision=policy.precision,
+        batch_rows=batch_rows, layout=AnswerLayout(policy.pad_id), precision=policy.precision,
     )  # fmt: skip
     return [float(value) for value in found]

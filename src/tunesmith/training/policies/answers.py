@@ -11,7 +11,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.models.inference import evaluation_mode
-from tunesmith.models.language.value_head import AnswerTokens, answer_tokens
+from tunesmith.models.language.value_head import AnswerLayout, AnswerTokens, answer_tokens
 from tunesmith.training.policies.kl import exact_kl
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ def ended(answers: Tokens, ends: Sequence[int]) -> Array:
 
 def answer_divergences(
     policy: PreTrainedModel, reference: Reference, prompts: Tokens, answers: Tokens, *, temperature: float, batch_rows: int,
-    pad_id: int, precision: str,
+    layout: AnswerLayout, precision: str,
 ) -> Array:  # fmt: skip
     """Computes the exact divergence of each answer (N) in nats: the sum over its tokens of KL(policy, reference)."""
     found: list[torch.Tensor] = []
     for part in parts_of(len(prompts), batch_rows):
         with evaluation_mode(policy, precision):
-            tokens = answer_tokens(policy, prompts[part], answers[part], pad_id)
+            tokens = answer_tokens(policy, prompts[part], answers[part], layout)
             every, _ = token_logprobs(tokens, answers[part], temperature)
         with reference() as model, evaluation_mode(model, precision):
-            others = answer_tokens(model, prompts[part], answers[part], pad_id)
+            others = answer_tokens(model, prompts[part], answers[part], layout)
             of_reference, _ = token_logprobs(others, answers[part], temperature)
             found.append(tokens.grid(exact_kl(every, of_reference)).sum(dim=1))
     return torch.cat(found).double().cpu().numpy()

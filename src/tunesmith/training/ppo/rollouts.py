@@ -151,7 +151,7 @@ def score_answers(
             tokens = actor(prompts[part], answers[part])
             every, logprobs = token_logprobs(tokens, answers[part], temperature)
         with reference() as model, evaluation_mode(model, precision):
-            others = answer_tokens(model, prompts[part], answers[part], actor.pad_id)
+            others = answer_tokens(model, prompts[part], answers[part], actor.layout)
             of_reference, their_logprobs = token_logprobs(others, answers[part], temperature)
             divergences = exact_kl(every, of_reference)
             values = (logprobs, their_logprobs, tokens.values, divergences)
