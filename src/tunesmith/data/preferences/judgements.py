@@ -71,10 +71,10 @@ def read_judgements(table: Table, row_format: PreferenceFormat, labels: Mapping[
     """
     cells = written(table, row_format)
     meanings: dict[str, bool | None] = {}
-    given = {plain_class_name(key): value for key, value in labels.items()}
+    given = {plain_class_name(key).casefold(): value for key, value in labels.items()}
     for cell in dict.fromkeys(cell for cell in cells if cell is not None):
-        word = cell.casefold()
-        meaning = given.get(cell, cell if not given else "")
+        meaning = given.get(cell.casefold(), cell)
+        word = str(meaning).casefold()
         if isinstance(meaning, bool) or meaning is None:
             meanings[cell] = meaning
         elif word in GOOD_WORDS or word in BAD_WORDS:
@@ -93,7 +93,7 @@ def read_winners(table: Table, row_format: PreferenceFormat, labels: Mapping[str
         labels: value -> one of the two columns, ``tie`` or null (``data.labels``).
     """
     first, second = row_format.columns["completion"], row_format.columns["second"]
-    cells, given = written(table, row_format), {plain_class_name(key): value for key, value in labels.items()}
+    cells, given = written(table, row_format), {plain_class_name(key).casefold(): value for key, value in labels.items()}
     ends = [match[1].casefold() if (match := SUFFIX.search(name)) else "" for name in (first, second)]
     names = {first.casefold(): True, second.casefold(): False, **dict.fromkeys(FIRST_WORDS, True)}
     names |= dict.fromkeys(SECOND_WORDS, False)
@@ -104,8 +104,9 @@ def read_winners(table: Table, row_format: PreferenceFormat, labels: Mapping[str
         return Judgements(cells, signed(table, row_format, present))
     meanings: dict[str, bool | None] = {}
     for cell in present:
-        word = str(given[cell]).casefold() if given.get(cell) is not None else cell.casefold()
-        if (cell in given and given[cell] is None) or word in TIE_WORDS:
+        meaning = given.get(cell.casefold(), cell)
+        word = str(meaning).casefold()
+        if meaning is None or word in TIE_WORDS:
             meanings[cell] = None
         elif word in names:
             meanings[cell] = names[word]
