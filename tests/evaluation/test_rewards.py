@@ -27,6 +27,9 @@ def infinite(completions, **_): return [math.inf] * len(completions)
 def fails(completions, **_):
     return [1 / 0 for _ in completions]
 def needs(completions, missing): return [0.0]
+def tensors(completions):
+    import torch
+    return [torch.tensor(float(len(text))) for text in completions]
 """
 ANSWERS = Completions(["p", "q"], ["a b", "a"], [[1, 2], [1]], {"wanted": ["b", "b"], "prompts": ["x", "y"]})
 
@@ -47,6 +50,7 @@ def test_a_function_gets_the_arguments_that_it_names(folder: Path) -> None:
     assert proxy(folder, "wanted") == [1.0, 0.0]
     assert proxy(folder, "everything") == [1.0, 1.0]
     assert proxy(folder, "array") == [1.0, 1.0]
+    assert proxy(folder, "tensors") == [3.0, 1.0]
 
 
 def test_rewards_are_weighted_and_none_counts_nothing(folder: Path) -> None:

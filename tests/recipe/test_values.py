@@ -16,6 +16,7 @@ BAD = [
         "2 task: expected one of classification, regression, embedding, sft, preference, pretraining, reward, ppo, grpo, "
         "found the number 3.",
     ),
+    ("task: DPO", 'found the text "DPO". Did you mean preference?'),
     ("train: {seed: three}", '2 train.seed: expected a whole number of at least 0 and below 4294967296, found the text "three".'),
     ("train: {seed: '3'}", 'found the text "3". Remove the quotes.'),
     ("train: {seed: 3.5}", "2 train.seed: expected a whole number of at least 0 and below 4294967296, found the number 3.5."),

@@ -119,6 +119,7 @@ def checked_rewards(returned: object, n: int, place: str, what: str) -> list[flo
         raise RecipeError.one(place, f"the function returned {shown(returned)} {what}.", RETURNS)
     if len(returned) != n:
         raise RecipeError.one(place, f"the function returned {plural(len(returned), 'reward')} {what}.", RETURNS)
+    returned = [value.item() if getattr(value, "shape", None) == () else value for value in returned]  # tensors of one number
     for i, value in enumerate(returned):
         if value is not None and not is_number(value):
             raise RecipeError.one(place, f"the function returned {shown(value)} for completion {i} {what}.", RETURNS)

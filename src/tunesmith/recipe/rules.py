@@ -13,6 +13,7 @@ from tunesmith.recipe.files import fault_of_name, inside, is_file, is_file_name,
 from tunesmith.recipe.sections import DataSection, Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
+from tunesmith.recipe.tasks import task_settings
 from tunesmith.recipe.template import parse_template
 from tunesmith.recipe.tree import describe_value, shorten
 from tunesmith.recipe.upstream_names import ATTENTIONS, LOWEST, OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
@@ -117,12 +118,13 @@ def _labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
     data = recipe.data
     labels = data.labels
     path: KeyPath = ("data", "labels")
+    compares = "chosen" in task_settings(recipe).columns  # the judgements of answers may be mapped to true and false
     are_maps = [isinstance(value, dict) for value in labels.values()]
     if any(are_maps) and not all(are_maps):
         yield Fault(path, "holds maps beside single classes", "Write one map for all files, or a map for each: {FILE: {0: no}}.")
         return
     if not any(are_maps):
-        yield from _label_map(labels, path)
+        yield from _label_map(labels, path, compares)
         return
     files = [name for split in SPLIT_KEYS if (name := data.file(split))]
     absent = _absent_files(data, base)
@@ -133,7 +135,7 @@ def _labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault((*path, name), "is not a file of this recipe", remedy)
         if not classes:
             yield Fault((*path, name), "is an empty map", "Write {label: class}, or remove it.")
-        yield from _label_map(classes, (*path, name))
+        yield from _label_map(classes, (*path, name), compares)
 
 
 def _absent_files(data: DataSection, base: Path) -> str:
@@ -144,11 +146,15 @@ def _absent_files(data: DataSection, base: Path) -> str:
     return f"{'; '.join(absent)}: there is no such file." if absent else ""
 
 
-def _label_map(labels: Mapping[str, object], path: KeyPath) -> Iterator[Fault]:
-    """Refuses classes that are no names or numbers, a label given twice, and a map that leaves out every row."""
+def _label_map(labels: Mapping[str, object], path: KeyPath, are_judgements: bool) -> Iterator[Fault]:
+    """Refuses classes that are no names or numbers, a label given twice, and a map that leaves out every row.
+
+    Args:
+        are_judgements: the labels are those of answers: they may be true and false, and words that are absent mean what they say.
+    """
     seen: dict[str, str] = {}
     for label, name in labels.items():
-        if isinstance(name, bool):
+        if isinstance(name, bool) and not are_judgements:
             message = "the class is true or false, as YAML reads yes, no, on and off"
             yield Fault((*path, label), message, 'Put its name in quotes: "yes".')
         elif name is not None and not isinstance(name, str | int | float):
@@ -159,7 +165,7 @@ def _label_map(labels: Mapping[str, object], path: KeyPath) -> Iterator[Fault]:
             yield Fault((*path, label), "the label is empty", "Rows without a label are left out by themselves.")
         if (other := seen.setdefault(plain_label(label), label)) != label:
             yield Fault((*path, label), f"is the same label as {other}", "Remove one of the two.")
-    if labels and all(name is None for name in labels.values()):
+    if labels and not are_judgements and all(name is None for name in labels.values()):
         yield Fault(path, "leaves out every row: each label is mapped to null", "Give some of them a class.")
 
 

@@ -203,6 +203,15 @@ def suggest_override(name: str, value: str) -> str:
     return f"Recipe keys have no dashes: write {' or '.join(f'{path}={value}' for path in paths)}." if paths else ""
 
 
+TASK_OF_METHOD: Mapping[str, str] = {
+    **dict.fromkeys(("dpo", "kto", "orpo", "simpo", "cpo", "ipo"), "preference"),
+    **dict.fromkeys(("rm", "reward_model", "reward_modeling", "reward_modelling"), "reward"),
+    "rlhf": "ppo",
+    "rloo": "grpo",
+}
+"""Word in the place of a task -> the task that has the method of this name."""
+
+
 def closest(word: str, names: Iterable[str]) -> str:
     """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar, and for numbers."""
     if _NUMBER.fullmatch(word.strip()):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tunesmith.recipe.section import Section
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Locations
-from tunesmith.recipe.suggest import closest, suggest
+from tunesmith.recipe.suggest import TASK_OF_METHOD, closest, suggest
 from tunesmith.recipe.tree import (
     Schema,
     branches,
@@ -241,7 +241,8 @@ def _value_remedy(path: KeyPath, value: object, schema: Schema, written: str | N
     numeric = bool(kinds & {"number", "integer"})
     exact = ""
     if isinstance(value, str):
-        exact = closest(value, listed) or (_number_remedy(value) if numeric else "")
+        task = TASK_OF_METHOD.get(value.casefold()) if path == ("task",) else None
+        exact = f"Did you mean {task}?" if task else closest(value, listed) or (_number_remedy(value) if numeric else "")
     elif isinstance(value, float) and "integer" in kinds and value.is_integer():
         exact = f"Write {int(value)}."
     elif isinstance(value, bool | int | float) and "string" in kinds and not listed and not numeric:

@@ -109,3 +109,21 @@ def test_pretraining_takes_texts_only() -> None:
         recognised({"question": ["a"], "answer": ["b"]}, texts_only=True)
     assert "task: sft" in error.value.problems[0].remedy
     assert recognised({"question": ["a"], "answer": ["b"]}, texts_only=True, text="answer").kind == "text"
+
+
+def test_chosen_answers_keep_the_input_of_their_instruction_and_their_messages() -> None:
+    row = {"instruction": "Summarise.", "input": "Boats float.", "chosen": "They do.", "rejected": "They sink."}
+    table = Table.whole("rows.jsonl", {name: [cell] for name, cell in row.items()})
+    assert detect_chat_format(table, ColumnsSection()).columns == {
+        "instruction": "instruction",
+        "input": "input",
+        "completion": "chosen",
+    }
+    asked = {
+        "messages": [{"role": "user", "content": "q"}],
+        "chosen": {"role": "assistant", "content": "a"},
+        "rejected": {"role": "assistant", "content": "b"},
+    }
+    table = Table.whole("rows.jsonl", {name: [cell] for name, cell in asked.items()})
+    detected = detect_chat_format(table, ColumnsSection())
+    assert (detected.kind, detected.columns) == ("prompt_completion", {"prompt": "messages", "completion": "chosen"})

@@ -75,3 +75,9 @@ def test_dialogues_that_are_one_text_lose_their_answer(tmp_path: Path) -> None:
         ("user", "More"),
         ("assistant", ""),
     ]
+
+
+def test_the_input_of_an_instruction_and_the_system_column_belong_to_the_prompt(tmp_path: Path) -> None:
+    rows = loaded(tmp_path, [{"instruction": "Summarise.", "input": "Boats float.", "system": "Be kind."}]).train
+    assert [turn.role for turn in rows.turns[0]] == ["system", "user", "assistant"]
+    assert "Boats float." in rows.turns[0][1].content

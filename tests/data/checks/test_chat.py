@@ -11,6 +11,7 @@ from tunesmith.data.chat.messages import Turn
 from tunesmith.data.chat.rows import Conversations, usable_conversations
 from tunesmith.data.checks.chat import check_rows, common_lengths, role_error
 from tunesmith.data.readers.read import read_table
+from tunesmith.data.table import Table
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.results import Finding
 
@@ -142,3 +143,10 @@ def test_real_rows(shared: Path) -> None:
     found = {finding.name: finding.flagged for finding in check_rows({"train": train})}
     assert found["dropped_rows"] == 2
     assert not found.keys() & {"roles_out_of_order", "empty_turns", "unclosed_thoughts", "repeated_turns"}
+
+
+def test_answers_that_are_judged_bad_are_named() -> None:
+    judged = [{"prompt": f"what is number {i}", "completion": f"It is {i}.", "label": i != 2} for i in range(4)]
+    table = Table.whole("rows.jsonl", {name: [row[name] for row in judged] for name in judged[0]})
+    found = check_rows({"train": usable_conversations(table, detect_chat_format(table, ColumnsSection()), "train")})
+    assert [row["row_id"] for finding in found if finding.name == "judged_bad" for row in finding.rows] == [2]

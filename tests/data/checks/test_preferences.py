@@ -54,3 +54,10 @@ def test_an_answer_that_is_judged_twice_is_found() -> None:
     (finding,) = check_judged({"train": rows})
     assert finding.name == "contradictory_judgements"
     assert finding.flagged == 2
+
+
+def test_scores_that_speak_for_the_rejected_answer_are_named() -> None:
+    scored = [{**row, "score_chosen": 3.0 if i == 2 else 8.0, "score_rejected": 7.0} for i, row in enumerate(CLEAN)]
+    found = findings(pairs_of(*scored))
+    assert [row["row_id"] for row in found["scored_otherwise"].rows] == [2]
+    assert set(found) == {"scored_otherwise"}

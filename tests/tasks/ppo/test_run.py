@@ -296,6 +296,20 @@ def test_prompts_of_messages_get_answers_of_messages(tmp_path, model) -> None:
     assert read.completions[0][0]["role"] == "assistant"
 
 
+def test_prompts_of_dialogues_do_not_hold_their_answer(tmp_path, model) -> None:
+    given = mapping(tmp_path, model, rewards=named(tmp_path, "constant"))
+    asked = [row["prompt"] for row in questions(8)]
+    rows = [
+        {"chosen": f"\n\nHuman: {text}\n\nAssistant: yes", "rejected": f"\n\nHuman: {text}\n\nAssistant: no"} for text in asked
+    ]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, session = load_session({**given, "ppo": {**given["ppo"], "chat_template": "dialogue"}}, {}, tmp_path)
+    from tunesmith.tasks.policies.model import completions
+
+    assert completions(session, session.splits["train"], [0, 1], [[10, 11], [10]]).prompts == asked[:2]
+
+
 def test_the_beginnings_of_plain_texts_are_prompts(tmp_path, model) -> None:
     given = mapping(tmp_path, model)
     for name in ("train", "test"):

@@ -43,11 +43,14 @@ TASK, INSTANCES = "instruction", "instances"
 CHOSEN_REJECTED = (
     ("chosen", "rejected"), ("chosen_response", "rejected_response"), ("response_chosen", "response_rejected"),
     ("chosen_answer", "rejected_answer"), ("preferred", "rejected"), ("preferred", "dispreferred"), ("accepted", "rejected"),
-    ("preferred", "non_preferred"), ("better", "worse"), ("y_w", "y_l"), ("winner", "loser"),
+    ("preferred", "non_preferred"), ("preferred_output", "non_preferred_output"), ("better", "worse"), ("y_w", "y_l"),
+    ("winner", "loser"), ("response_j", "response_k"),
 )  # fmt: skip
-"""Usual names of a better and a worse answer."""
+"""Usual names of a better and a worse answer; the last are those of stack-exchange-paired."""
 ASKED = ("prompt", "instruction", "question", "query", "input", "problem", "request", "context", "user", "conversation")
 """Usual names of the prompt beside such answers, the most specific first."""
+MESSAGES = ("messages", "conversations")
+"""Usual names of lists of messages: whole conversations, or prompts beside answers."""
 TEXT = ("text", "content", "document", "story", "article", "body", "passage", "paragraph")
 SYSTEM = ("system", "system_prompt", "system_message")
 HISTORY = ("history",)
@@ -197,6 +200,8 @@ def detect_chosen(table: Table) -> ChatFormat | None:
     cells = first_present(table.columns[chosen])
     kind = "dialogue" if are_dialogues(cells) else column_kind(cells)
     prompt = next((names[name] for name in ASKED if name in names), None)
+    if prompt is None and kind not in (None, "dialogue") and all(len(parse_messages(cell)) == 1 for cell in cells):
+        prompt = next((names[name] for name in MESSAGES if name in names), None)
     if kind == "dialogue" or (kind and (prompt is None or any(len(parse_messages(cell)) > 1 for cell in cells))):
         return ChatFormat(kind, {"messages": chosen}, reason)
     if prompt is None:
@@ -206,7 +211,18 @@ def detect_chosen(table: Table) -> ChatFormat | None:
     if texts and sum(answer.startswith(asked) for asked, answer in texts) >= 0.9 * len(texts):
         message = f"the answers in {chosen!r} begin with their prompt, and it would be learnt as part of the answer."
         raise DataError.one(table.source, message, f"Leave the prompt out of {chosen!r}.")
+    beside = input_of(table, prompt)
+    if beside is not None and kind is None:
+        return ChatFormat("alpaca", {"instruction": prompt, "input": beside, "completion": chosen}, reason)
     return ChatFormat("prompt_completion", {"prompt": prompt, "completion": chosen}, reason)
+
+
+def input_of(table: Table, instruction: str) -> str | None:
+    """Returns the column of inputs that belong to a column of instructions, as in Alpaca's rows; None if there is none."""
+    names = {plain_name(name): name for name in table.columns}
+    beside = names.get("input")
+    is_text = beside is not None and all(isinstance(cell, str) for cell in first_present(table.columns[beside]))
+    return beside if plain_name(instruction) == TASK and is_text else None
 
 
 def detect_messages(table: Table) -> ChatFormat | None:
@@ -244,14 +260,22 @@ def column_kind(cells: Sequence[object]) -> ChatKind | None:
 
 
 def parse_messages(cell: object) -> Any:
-    """Parses a cell as ``parse_cell`` does, and turns the columns of a list of messages into the list."""
-    return messages_of_columns(parse_cell(cell))
+    """Parses a cell as ``parse_cell`` does, and turns objects that hold messages into the list of them."""
+    return as_messages(parse_cell(cell))
 
 
-def messages_of_columns(value: Any) -> Any:
-    """Returns the messages of ``{role: [...], content: [...]}``, as ``datasets`` stores lists of objects; others as they are."""
+def as_messages(value: Any) -> Any:
+    """Returns the list of messages that an object holds; any other value as it is.
+
+    Such objects are ``{messages: [...]}`` without tools (a prompt of OpenAI's preference files), one message (LLaMA-Factory's
+    answers), and ``{role: [...], content: [...]}``, as ``datasets`` stores lists of objects.
+    """
+    if isinstance(value, Mapping) and message_kind(value.get("messages")) and not value.get("tools"):
+        return value["messages"]
     if not isinstance(value, Mapping) or not (value.keys() & MESSAGE_KEYS.keys() and value.keys() & {*CONTENT_NAMES}):
         return value
+    if any(isinstance(value.get(key), str) for key in MESSAGE_KEYS):
+        return [value]
     columns = list(value.values())
     if not all(isinstance(column, list | tuple) and len(column) == len(columns[0]) for column in columns):
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.chat.formats import (
     DIALOGUE_TURN,
     ChatFormat,
+    as_messages,
+    context_columns,
     detect_chosen,
     detect_messages,
     detect_text,
+    input_of,
     message_kind,
-    messages_of_columns,
     parse_messages,
     undecided,
 )
 from tunesmith.data.chat.load import ConversationData, read_tables
-from tunesmith.data.chat.messages import NotUsable, Turn, Turns, dialogue_turns, message_turns, text_of
+from tunesmith.data.chat.messages import NotUsable, Turn, Turns, dialogue_turns, message_turns, read_tools, text_of, with_tools
 from tunesmith.data.chat.rows import (
     WITHOUT_MESSAGES,
     WITHOUT_PROMPT,
@@ -29,6 +32,8 @@ from tunesmith.data.chat.rows import (
     read_groups,
     remedy_for,
     split_conversations,
+    with_context,
+    with_input,
 )
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
@@ -39,6 +44,8 @@ from tunesmith.recipe.sections import ColumnsSection, Recipe
 
 PROMPTS = ("prompt", "prompts", "question", "query", "instruction", "problem", "request")
 """Usual names of a column of prompts, the most specific first."""
+CONTEXT = ("input", "system", "history", "tools")
+"""Parts that belong to a prompt."""
 NAMED = '"columns: {prompt: NAME}", {messages: NAME}, or {text: NAME} for texts that begin with the prompt'
 
 
@@ -62,7 +69,21 @@ def load_prompt_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | Non
 
 
 def detect_prompt_format(table: Table, given: ColumnsSection) -> ChatFormat:
-    """Finds the column of prompts: the recipe's, one with a usual name, one of lists of messages, or one of plain texts."""
+    """Finds the column of prompts: the recipe's, one with a usual name, one of lists of messages, or one of plain texts.
+
+    The input of an instruction, and columns of system prompts, earlier turns and tools belong to the prompts.
+    """
+    detected = detect_prompts(table, given)
+    if detected.kind == "text":
+        return detected
+    column = next(iter(detected.columns.values()))
+    beside = input_of(table, column)
+    context = context_columns(table, {*detected.columns.values(), given.id, given.group, given.split})
+    return replace(detected, columns={**detected.columns, **({} if beside is None else {"input": beside}), **context})
+
+
+def detect_prompts(table: Table, given: ColumnsSection) -> ChatFormat:
+    """Finds the column of prompts by itself."""
     for part in ("prompt", "messages", "text"):
         name = getattr(given, part)
         if isinstance(name, str):
@@ -86,12 +107,15 @@ def usable_prompts(table: Table, row_format: ChatFormat, split: str, given: Colu
     The last turn of a row is an answer, empty here; one that the row has is left out.
     """
     part, column = next(iter(row_format.columns.items()))
+    beside = {name: table.columns[row_format.columns[name]] for name in CONTEXT if name in row_format.columns}
     turns: list[Turns] = []
     positions: list[int] = []
     reasons = unread_rows(table)
     for i, cell in enumerate(table.columns[column]):
+        context = {name: cells[i] for name, cells in beside.items()}
         try:
-            turns.append(prompt_turns(cell, part))
+            own = prompt_turns(with_input(cell, context.get("input")) if isinstance(cell, str) else cell, part)
+            turns.append(with_tools(with_context(own, context), read_tools(context.get("tools"))))
         except NotUsable as reason:
             reasons.setdefault(str(reason), []).append(table.row_ids[i])
         else:
@@ -105,7 +129,7 @@ def usable_prompts(table: Table, row_format: ChatFormat, split: str, given: Colu
         table.source,
         tuple(table.row_ids[i] for i in positions),
         row_format.kind,
-        (column,),
+        tuple(row_format.columns.values()),
         tuple(turns),
         rows=tuple({name: cells[i] for name, cells in table.columns.items()} for i in positions),
         groups=read_groups(table, None if given.group is None else find_column(table, given.group), positions),
@@ -125,7 +149,7 @@ def prompt_turns(cell: object, part: str) -> Turns:
     if isinstance(cell, str) and DIALOGUE_TURN.match(cell):
         turns = dialogue_turns(cell)
     else:
-        value = parse_messages(cell) if part == "messages" else messages_of_columns(cell)
+        value = parse_messages(cell) if part == "messages" else as_messages(cell)
         if part == "messages" and message_kind(value) is None:
             raise NotUsable(WITHOUT_MESSAGES)
         turns = message_turns(value) if message_kind(value) is not None else cell_turns(cell, "user")

@@ -11,9 +11,9 @@ from tunesmith.data.chat.formats import (
     CONTENT_NAMES,
     ChatFormat,
     ChatKind,
+    as_messages,
     is_list_of_objects,
     message_kind,
-    messages_of_columns,
     parse_messages,
 )
 from tunesmith.data.chat.messages import (
@@ -206,7 +206,7 @@ Cells = Mapping[str, Any]
 
 def is_structured(cell: object) -> bool:
     """Returns whether a cell is a list or an object, and not a list of messages."""
-    return isinstance(cell, list | tuple | Mapping) and message_kind(messages_of_columns(cell)) is None
+    return isinstance(cell, list | tuple | Mapping) and message_kind(as_messages(cell)) is None
 
 
 def json_parts(table: Table, row_format: ChatFormat) -> frozenset[str]:
@@ -271,13 +271,18 @@ def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
 
 def cell_turns(cell: object, role: str) -> Turns:
     """Reads a list of messages, or one turn of that role; a text stays one turn, also where it is such a list as JSON."""
-    messages = messages_of_columns(cell)
+    messages = as_messages(cell)
     return message_turns(messages) if message_kind(messages) is not None else (Turn(role, text_of(cell)),)
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
-    prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
+    prompt = with_input(text_of(instruction, WITHOUT_PROMPT), context)
     return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
+
+
+def with_input(instruction: str, context: object) -> str:
+    """Returns an instruction with its input, if it has one, below a heading."""
+    return instruction if is_missing(context) else f"{instruction}{INPUT_HEADING}{text_of(context)}"
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import is_missing, plain_class_name, plural
 from tunesmith.data.chat.messages import Turn, json_of, tools_of
 from tunesmith.data.chat.rows import Conversations, last_answer
 from tunesmith.data.checks.rows import Flagged, dropped_rows, leakage, row_finding
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.normalise import normalise
+from tunesmith.data.preferences.formats import JUDGEMENT
+from tunesmith.data.preferences.judgements import BAD_WORDS, GOOD_WORDS
 from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
 
@@ -72,6 +75,16 @@ def roles_out_of_order(rows: Conversations) -> Flagged:
     for position, turns in enumerate(rows.turns):
         if reason := role_error([turn.role for turn in turns]):
             yield position, reason
+
+
+def judged_bad(rows: Conversations) -> Flagged:
+    """Finds answers that an unread column such as ``label`` judges bad, where it judges others good."""
+    names = [name for name in (rows.rows[0] if rows.rows else ()) if plain_name(name) in JUDGEMENT and name not in rows.columns]
+    for name in names:
+        words = {i: plain_class_name(row[name]).casefold() for i, row in enumerate(rows.rows) if not is_missing(row[name])}
+        given = {*words.values()}
+        if given & GOOD_WORDS and given <= GOOD_WORDS | BAD_WORDS:
+            yield from ((position, f"{name} is {word}") for position, word in words.items() if word in BAD_WORDS)
 
 
 def role_error(roles: Sequence[str]) -> str:
@@ -163,6 +176,12 @@ CONVERSATION_CHECKS: tuple[Check, ...] = (
         "Join consecutive turns of one role, put the system's first, and begin with the user; some templates reject such rows.",
     ),
     ("empty_turns", empty_turns, "{count} have an empty turn", "Fill or remove it."),
+    (
+        "judged_bad",
+        judged_bad,
+        "{count} have an answer that is judged bad, and is learnt like the good ones",
+        "Remove these rows, or train on them with task: preference and loss_type: kto.",
+    ),
     (
         "same_answers",
         same_answers,

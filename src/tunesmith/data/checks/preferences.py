@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from tunesmith.data.cells import is_number
 from tunesmith.data.chat.messages import Turns
 from tunesmith.data.checks.rows import dropped_rows, leakage, row_finding
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.normalise import normalise
 from tunesmith.data.preferences.load import first_texts
 from tunesmith.data.preferences.pairs import key_of
@@ -25,6 +27,7 @@ def check_pairs(splits: Mapping[str, PreferencePairs]) -> tuple[Finding, ...]:
         *(repeated_pairs(rows) for rows in splits.values()),
         *(cycles(rows) for rows in splits.values()),
         *answers_elsewhere(train),
+        *(scored_otherwise(rows) for rows in splits.values()),
         *leakage(train, others, first_texts, "prompt", "the prompts of {count} are in train"),
     ]
     return tuple(finding for finding in found if finding is not None)
@@ -119,6 +122,28 @@ def answers_elsewhere(rows: PreferencePairs) -> Iterator[Finding | None]:
     ]
     remedy = "Write the answer alone, and the dialogue before it into the prompt."
     yield row_finding("answers_with_role", rows, flagged, "{count} have an answer that begins with a role", remedy)
+
+
+def scored_otherwise(rows: PreferencePairs) -> Finding | None:
+    """Finds pairs whose rejected answer has the higher score, in columns such as ``score_chosen`` and ``score_rejected``."""
+    flagged = []
+    for i, cells in enumerate(rows.rows if rows.kind == "chosen_rejected" else ()):
+        named = {plain_name(name): cell for name, cell in cells.items()}
+        for names in SCORES_OF_SIDES:
+            high, low = (named.get(name) for name in names)
+            if is_number(high) and is_number(low) and float(high) < float(low):  # type: ignore[arg-type]
+                flagged.append((i, f"{names[0]} is {high}, {names[1]} is {low}"))
+    remedy = "If it is so in most rows, chosen and rejected are exchanged: see data.columns."
+    return row_finding(
+        "scored_otherwise", rows, flagged, "{count} have a rejected answer with a higher score than the chosen", remedy
+    )
+
+
+SCORES_OF_SIDES = tuple(
+    names for word in ("score", "rating", "avg_rating", "reward")
+    for names in ((f"{word}_chosen", f"{word}_rejected"), (f"chosen_{word}", f"rejected_{word}"))
+)  # fmt: skip
+"""Usual names of the scores of a chosen and a rejected answer."""
 
 
 def judged_twice(rows: JudgedAnswers) -> Finding | None:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tunesmith.data.chat.formats import DIALOGUE_TURN, message_kind, parse_messages
-from tunesmith.data.chat.messages import NotUsable, Turn, Turns, dialogue_turns, message_turns, text_of
+from tunesmith.data.chat.messages import (
+    NotUsable,
+    Turn,
+    Turns,
+    dialogue_turns,
+    message_turns,
+    text_of,
+    tools_of,
+    with_tools,
+)
 
 
 def prompt_turns(cell: object) -> Turns:
@@ -36,6 +45,30 @@ def answer_turns(cell: object, prompt: Turns) -> Turns:
     if turns[0].role in ("user", "system"):
         raise NotUsable(OTHER_PROMPT)
     return turns
+
+
+def split_answer(cell: object, prompt: Turns) -> tuple[Turns, Turns]:
+    """Splits an answer to a prompt at the last turn of the user or the system, all before which belongs to the prompt.
+
+    Messages may be the whole dialogue, with the turns of the prompt in it, or go on after the prompt. Raises NotUsable if they
+    do not end with the assistant's turn, or if they are a dialogue that does not hold the end of the prompt.
+    """
+    messages = parse_messages(cell)
+    if message_kind(messages) is None:
+        return prompt, (Turn("assistant", text_of(cell)),)
+    turns = message_turns(messages)
+    if turns[-1].role != "assistant":
+        raise NotUsable(NOT_ANSWERED)
+    start = 1 + max((k for k, turn in enumerate(turns) if turn.role in ("user", "system")), default=-1)
+    asked, answer = turns[:start], turns[start:]
+    if not asked or same_turns(asked, prompt[-start:]):
+        return prompt, answer
+    if turns[0].role not in ("user", "system"):
+        return (*prompt, *asked), answer
+    if not any(same_turns((turn,), prompt[-1:]) for turn in asked):
+        raise NotUsable(OTHER_PROMPT)
+    own = asked if asked[0].role == "system" or prompt[0].role != "system" else (prompt[0], *asked)
+    return with_tools(own, tools_of(prompt)), answer
 
 
 NOT_ANSWERED = "whose last turn is not the assistant's"

@@ -10,39 +10,62 @@ from tunesmith.data.cells import first_present, is_number, listed, plural
 from tunesmith.data.chat.formats import (
     ASKED,
     CHOSEN_REJECTED,
+    MESSAGES,
     context_columns,
+    input_of,
     is_list_of_objects,
     message_kind,
     parse_messages,
 )
 from tunesmith.data.column_names import plain_name
-from tunesmith.data.columns import find_column, require_column
+from tunesmith.data.columns import require_column
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
 from tunesmith.recipe.sections import ColumnsSection
 
-PreferenceKind = Literal["chosen_rejected", "compared", "scored", "ranked", "rated", "judged"]
+PreferenceKind = Literal["chosen_rejected", "compared", "two_scores", "best_of_list", "scored", "ranked", "rated", "judged"]
 
 ANSWER = ("completion", "response", "answer", "output", "reply", "generation", "text")
 ANSWERS = ("completions", "responses", "answers", "outputs", "replies", "generations", "candidates")
+ENDS = (("_a", "_b"), ("_0", "_1"), ("_1", "_2"), ("0", "1"), ("1", "2"), ("a", "b"))
+"""What follows the same name in the names of two columns."""
 TWO_ANSWERS = tuple(
     (f"{name}{first}", f"{name}{second}")
-    for name in (*ANSWER, "summary", "conversation")
-    for first, second in (("_a", "_b"), ("_0", "_1"), ("_1", "_2"), ("0", "1"), ("1", "2"), ("a", "b"))
-)
+    for name in (*ANSWER, "summary", "conversation", "human_ref")
+    for first, second in ENDS
+)  # fmt: skip
 WINNER = (
     "winner", "preference", "preferred", "better_response_id", "better", "choice", "chosen", "label", "overall_preference",
-    "annotation",
+    "annotation", "preference_strength",
 )  # fmt: skip
+WINNERS = ("winner_model_a", "winner_model_b")
+"""Two columns of 0 and 1 in the place of one of winners, as in lmsys-arena-human-preference-55k."""
+BEST = ("choice", "best", "best_index", "chosen_index")
 SCORES = ("scores", "ratings", "rewards", "score", "rating", "reward")
 RANKS = ("ranks", "ranking", "rankings", "rank")
 SCORE = ("score", "rating", "reward", "overall_score", "overall_rating", "helpfulness", "quality")
-JUDGEMENT = ("label", "labels", "desirable", "is_desirable", "thumbs_up", "liked", "feedback", "good", "is_good", "accepted")
+JUDGEMENT = (
+    "label",
+    "labels",
+    "desirable",
+    "is_desirable",
+    "thumbs_up",
+    "liked",
+    "feedback",
+    "good",
+    "is_good",
+    "accepted",
+    "kto_tag",
+)
 MARGIN = ("margin", "margins")
 OBJECT_TEXT = ("text", "response", "completion", "answer", "output", "content", "generation")
 OBJECT_SCORE = ("score", "overall_score", "rating", "overall_rating", "reward")
 OBJECT_RANK = ("rank", "ranking")
+OBJECT_PROMPT = ("full_text", "post", "article")
+"""Keys of a prompt that is an object, as in the comparisons of WebGPT and of summaries."""
+OPEN_DIALOGUES = (*MESSAGES, "history")
+"""Usual names of dialogues that an answer follows."""
 SHOWN_FORMATS = (
     "prompt, chosen and rejected (or chosen and rejected dialogues); prompt, response_a, response_b and winner; prompt, "
     "responses and scores (or ranks); prompt, response and score; prompt, completion and label (true or false)"
@@ -55,7 +78,8 @@ class PreferenceFormat:
 
     Attributes:
         columns: part -> column: ``prompt``, ``chosen``, ``rejected``, ``margin``, ``completion``, ``second`` (the second of two
-            compared answers), ``score``, ``rank``, ``label``; and the context of the prompt: ``system``, ``history``, ``tools``.
+            compared answers), ``score``, ``second_score``, ``rank``, ``label``, ``second_label``; and the context of the prompt:
+            ``input`` (of an instruction), ``system``, ``history``, ``tools``.
         reason: why this format was chosen, for the user.
     """
 
@@ -76,6 +100,8 @@ class PreferenceFormat:
 KINDS: Mapping[PreferenceKind, str] = {
     "chosen_rejected": "chosen and rejected answers",
     "compared": "two answers and which of them is better",
+    "two_scores": "two answers with a score each",
+    "best_of_list": "lists of answers with the position of the best",
     "scored": "lists of answers with scores",
     "ranked": "lists of answers with ranks",
     "rated": "answers with a score, compared within each prompt",
@@ -94,14 +120,16 @@ def detect_preference_format(table: Table, given: ColumnsSection) -> PreferenceF
     Raises DataError with the known formats if none fits.
     """
     roles = Roles(table, given)
-    for detect in (chosen_rejected, compared, answer_lists, one_answer):
+    for detect in (chosen_rejected, compared, answer_lists, best_of_list, one_answer):
         found = detect(roles)
         if found is not None:
             break
     else:
         raise undecided(roles)
     used = {*found.columns.values(), given.id, given.group, given.split}
-    return replace(found, columns={**found.columns, **context_columns(table, used)})
+    columns = {**found.columns, **context_columns(table, used)}
+    beside = input_of(table, columns["prompt"]) if "prompt" in columns else None
+    return replace(found, columns={**columns, "input": beside} if beside and beside not in used else columns)
 
 
 @dataclass(frozen=True)
@@ -135,8 +163,12 @@ class Roles:
 
     def prompt(self) -> dict[str, str]:
         """Returns the column of prompts, if there is one."""
-        name = self.named("prompt") or self.usual(ASKED, are_texts)
+        name = self.named("prompt") or self.usual(ASKED, are_prompts) or self.usual(OPEN_DIALOGUES, are_open)
         return {} if name is None else {"prompt": name}
+
+    def columns_of(self, **parts: str | None) -> dict[str, str]:
+        """Returns the columns of the parts that were found, the prompt first."""
+        return {**self.prompt(), **{part: name for part, name in parts.items() if name is not None}}
 
     def reason(self, *parts: str) -> str:
         """Says whether the recipe or the usual names told these parts."""
@@ -148,6 +180,21 @@ def are_texts(cells: Sequence[Any]) -> bool:
     return bool(cells) and all(
         not isinstance(cell, list | tuple | Mapping) or message_kind(parse_messages(cell)) is not None for cell in cells
     )
+
+
+def are_prompts(cells: Sequence[Any]) -> bool:
+    """Tells whether cells are texts, lists of messages, or objects that hold the text of a prompt."""
+    return bool(cells) and all(
+        (isinstance(cell, Mapping) and cell.keys() & {*OBJECT_PROMPT}) or are_texts([cell]) for cell in cells
+    )
+
+
+def are_open(cells: Sequence[Any]) -> bool:
+    """Tells whether cells are prompts, and not conversations that are answered already."""
+    turns = [parse_messages(cell) for cell in cells]
+    ends = [cell[-1] for cell in turns if message_kind(cell)]
+    answered = [end for end in ends if str(end.get("role", end.get("from"))).casefold() in ("assistant", "gpt")]
+    return are_prompts(cells) and not answered
 
 
 def are_lists(cells: Sequence[Any]) -> bool:
@@ -163,6 +210,10 @@ def are_lists_of_numbers(cells: Sequence[Any]) -> bool:
 
 def are_numbers(cells: Sequence[Any]) -> bool:
     return bool(cells) and all(is_number(cell) for cell in cells)
+
+
+def are_positions(cells: Sequence[Any]) -> bool:
+    return bool(cells) and all(is_number(cell) and float(cell) >= 0 and float(cell).is_integer() for cell in cells)
 
 
 def are_short(cells: Sequence[Any]) -> bool:
@@ -189,15 +240,12 @@ def chosen_rejected(roles: Roles) -> PreferenceFormat | None:
             break
     if chosen is None or rejected is None:
         return None
-    columns = {**roles.prompt(), "chosen": chosen, "rejected": rejected}
-    margin = roles.named("margin") or roles.usual(MARGIN, are_numbers)
-    if margin is not None:
-        columns["margin"] = margin
+    columns = roles.columns_of(chosen=chosen, rejected=rejected, margin=roles.named("margin") or roles.usual(MARGIN, are_numbers))
     return PreferenceFormat("chosen_rejected", columns, roles.reason("chosen", "rejected"))
 
 
 def compared(roles: Roles) -> PreferenceFormat | None:
-    """Detects two columns of answers and one that says which of them is better."""
+    """Detects two columns of answers, with a column that says which of them is better or a score for each."""
     named = roles.given.completion if isinstance(roles.given.completion, list) else None
     if named is not None and len(named) != 2:
         message = f"columns.completion names {plural(len(named), 'column')}; a comparison has two answers."
@@ -211,11 +259,47 @@ def compared(roles: Roles) -> PreferenceFormat | None:
     if not pair or isinstance(label, list):
         return None
     winner = require_column(roles.table, label, "label") if label else roles.usual(WINNER, are_short)
-    if winner is None:
+    winners = (winner, None) if winner else [roles.usual((name,), are_short) for name in WINNERS]
+    scores = () if winners[0] else scores_of(roles, pair)
+    if not winners[0] and not scores:
         return None
     prompt = {} if plain_name(pair[0]).startswith("conversation") else roles.prompt()
-    columns = {**prompt, "completion": pair[0], "second": pair[1], "label": winner}
+    columns = {**prompt, "completion": pair[0], "second": pair[1]}
+    if scores:
+        return PreferenceFormat("two_scores", {**columns, **scores}, roles.reason("completion", "score"))
+    columns |= {part: name for part, name in zip(("label", "second_label"), winners, strict=True) if name is not None}
     return PreferenceFormat("compared", columns, roles.reason("completion", "label"))
+
+
+def scores_of(roles: Roles, pair: Sequence[str]) -> dict[str, str]:
+    """Returns the columns of the scores of two answers: those of the recipe, or with the same ends of their names."""
+    named = roles.given.score
+    if isinstance(named, list) and len(named) == 2:
+        return {part: require_column(roles.table, name, "score") for part, name in zip(SCORE_PARTS, named, strict=True)}
+    ends = next(
+        (two for two in ENDS if all(plain_name(name).endswith(end) for name, end in zip(pair, two, strict=True))), ("", "")
+    )
+    for name in OBJECT_SCORE:
+        scores = [roles.usual((f"{name}{end}",), are_numbers) for end in ends if end]
+        if scores and all(scores):
+            return {part: str(score) for part, score in zip(SCORE_PARTS, scores, strict=True)}
+    return {}
+
+
+SCORE_PARTS = ("score", "second_score")
+
+
+def best_of_list(roles: Roles) -> PreferenceFormat | None:
+    """Detects lists of answers with the position of the best one, counted from 0."""
+    if roles.given.score is not None or roles.given.label is not None:
+        return None
+    answers = roles.named("completion") if isinstance(roles.given.completion, str) else None
+    answers = answers or roles.usual(("summaries", *ANSWERS), are_lists)
+    best = roles.usual(BEST, are_positions)
+    if answers is None or best is None:
+        return None
+    prompt = roles.prompt() or {part: name for part, name in [("prompt", roles.usual(("info",), are_prompts))] if name}
+    return PreferenceFormat("best_of_list", {**prompt, "completion": answers, "label": best}, roles.reason("completion"))
 
 
 def answer_lists(roles: Roles) -> PreferenceFormat | None:
@@ -262,6 +346,7 @@ def found_keys(cell: object, keys: Sequence[str], texts: Sequence[str]) -> list[
 def one_answer(roles: Roles) -> PreferenceFormat | None:
     """Detects one answer a row, with a judgement or a score."""
     answer = roles.named("completion") if isinstance(roles.given.completion, str) else roles.usual(ANSWER, are_texts)
+    answer = answer or roles.usual(MESSAGES, are_texts)
     prompt = roles.prompt()
     if answer is None or prompt.get("prompt") == answer:
         return None
@@ -273,21 +358,31 @@ def one_answer(roles: Roles) -> PreferenceFormat | None:
     if score is None and (judged := roles.usual(JUDGEMENT, are_short)) is not None:
         return PreferenceFormat("judged", {**columns, "label": judged}, reason)
     score = score or roles.usual(SCORE, are_numbers)
-    if score is None:
+    rank = roles.usual(("rank",), are_numbers) if score is None else None
+    if score is None and rank is None:
         return None
     if not prompt:
         message = "answers with a score are compared with other answers to the same prompt, and there is no column of prompts."
         raise DataError.one(roles.table.source, message, 'Name it: "columns: {prompt: NAME}".')
-    return PreferenceFormat("rated", {**columns, "score": score}, reason)
+    return PreferenceFormat("rated", {**columns, **({"rank": rank} if rank else {"score": str(score)})}, reason)
 
 
 def undecided(roles: Roles) -> DataError:
     """Asks the user for the columns, naming what is missing where half of a pair is there."""
     table = roles.table
-    half = next((name for name in ("chosen", "rejected") if find_column(table, name)), None)
-    other = {"chosen": "rejected", "rejected": "chosen"}.get(half or "", "")
-    what = f"there is a column {half!r} and no {other!r}" if half else "no columns have the names and contents of one"
+    sides = ("chosen", "rejected")
+    found, missing = ([name for name in sides if (name in table.columns) is is_there] for is_there in (True, False))
+    what = "no columns have the names and contents of one"
+    if found:
+        what = (
+            f"there is a column {found[0]!r} and no {missing[0]!r}"
+            if missing
+            else f"{listed(sides)} hold neither texts nor messages"
+        )
     columns = listed(f"{name} ({profile(cells).words()})" for name, cells in table.columns.items())
     message = f"The format of the preferences cannot be detected: {what}. Columns: {columns}. Known formats: {SHOWN_FORMATS}."
-    remedy = 'Name them in the recipe: "columns: {prompt: NAME, chosen: NAME, rejected: NAME}".'
+    remedy = (
+        'Name them in the recipe: "columns: {prompt: NAME, chosen: NAME, rejected: NAME}", or '
+        "{prompt: NAME, completion: [NAME, NAME], label: NAME}."
+    )
     return DataError([Problem("data", table.source, message, remedy)])

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.cells import is_missing, listed, plain_class_name
+from tunesmith.data.cells import is_missing, is_number, listed, plain_class_name, plural
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.preferences.formats import PreferenceFormat
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 
 TIE = "tie"
+SIGNED = ("overall_preference", "preference_strength")
+"""Columns of HelpSteer: below 0 the first answer is better, above 0 the second, at 0 neither."""
 GOOD_WORDS = frozenset(
     ("true", "yes", "y", "1", "+1", "good", "desirable", "chosen", "accept", "accepted", "up", "thumbs_up", "like",
-     "liked", "positive")
+     "liked", "positive", "wahr", "vrai", "verdadero")
 )  # fmt: skip
 BAD_WORDS = frozenset(
     ("false", "no", "n", "0", "-1", "bad", "undesirable", "rejected", "reject", "down", "thumbs_down", "dislike",
-     "disliked", "negative")
+     "disliked", "negative", "falsch", "faux", "falso")
 )  # fmt: skip
 TIE_WORDS = frozenset(
     ("tie", "both", "equal", "same", "neither", "draw", "none", "tie (bothbad)", "both_good", "both_bad", "tied")
@@ -49,6 +53,15 @@ class Judgements:
     def is_tie(self, i: int) -> bool:
         return self.cells[i] is not None and self.at(i) is None
 
+    def sentence(self, row_format: PreferenceFormat) -> str:
+        """Says how comparisons are read: ``of winner, a (6 rows) means that response_a is better, tie (1 row) is left out``."""
+        first, second = (row_format.columns[part] for part in ("completion", "second"))
+        label = " and ".join(row_format.columns[part] for part in LABELS if part in row_format.columns)
+        counts = Counter(cell for cell in self.cells if cell is not None)
+        names = {True: f"means that {first} is better", False: f"means that {second} is better", None: "is left out"}
+        parts = [f"{cell} ({plural(counts[cell], 'row')}) {names[meaning]}" for cell, meaning in self.meanings.items()]
+        return f"of {label}, {listed(parts, 6)}"
+
 
 def read_judgements(table: Table, row_format: PreferenceFormat, labels: Mapping[str, Any]) -> Judgements:
     """Reads a column that says whether answers are good. Raises DataError for values that are no yes and no.
@@ -58,10 +71,10 @@ def read_judgements(table: Table, row_format: PreferenceFormat, labels: Mapping[
     """
     cells = written(table, row_format)
     meanings: dict[str, bool | None] = {}
-    given = {plain_class_name(key): value for key, value in labels.items()}
+    given = {plain_class_name(key).casefold(): value for key, value in labels.items()}
     for cell in dict.fromkeys(cell for cell in cells if cell is not None):
-        word = cell.casefold()
-        meaning = given.get(cell, cell if not given else "")
+        meaning = given.get(cell.casefold(), cell)
+        word = str(meaning).casefold()
         if isinstance(meaning, bool) or meaning is None:
             meanings[cell] = meaning
         elif word in GOOD_WORDS or word in BAD_WORDS:
@@ -80,16 +93,20 @@ def read_winners(table: Table, row_format: PreferenceFormat, labels: Mapping[str
         labels: value -> one of the two columns, ``tie`` or null (``data.labels``).
     """
     first, second = row_format.columns["completion"], row_format.columns["second"]
-    cells, given = written(table, row_format), {plain_class_name(key): value for key, value in labels.items()}
+    cells, given = written(table, row_format), {plain_class_name(key).casefold(): value for key, value in labels.items()}
     ends = [match[1].casefold() if (match := SUFFIX.search(name)) else "" for name in (first, second)]
     names = {first.casefold(): True, second.casefold(): False, **dict.fromkeys(FIRST_WORDS, True)}
     names |= dict.fromkeys(SECOND_WORDS, False)
     names |= {end: is_first for end, is_first in zip(ends, (True, False), strict=True) if end}
     wanted = f"{first}, {second}, {TIE} or null (left out)"
+    present = list(dict.fromkeys(cell for cell in cells if cell is not None))
+    if plain_name(row_format.columns["label"]) in SIGNED and not given and all(map(is_number, present)):
+        return Judgements(cells, signed(table, row_format, present))
     meanings: dict[str, bool | None] = {}
-    for cell in dict.fromkeys(cell for cell in cells if cell is not None):
-        word = str(given[cell]).casefold() if given.get(cell) is not None else cell.casefold()
-        if (cell in given and given[cell] is None) or word in TIE_WORDS:
+    for cell in present:
+        meaning = given.get(cell.casefold(), cell)
+        word = str(meaning).casefold()
+        if meaning is None or word in TIE_WORDS:
             meanings[cell] = None
         elif word in names:
             meanings[cell] = names[word]
@@ -98,10 +115,31 @@ def read_winners(table: Table, row_format: PreferenceFormat, labels: Mapping[str
     return Judgements(cells, meanings)
 
 
+def signed(table: Table, row_format: PreferenceFormat, cells: Sequence[str]) -> dict[str, bool | None]:
+    """Returns the meanings of numbers whose sign says which answer is better. Raises DataError if none is below 0."""
+    if all(float(cell) >= 0 for cell in cells):  # these may also be the numbers of the answers
+        raise unknown(table, row_format, cells, f"{row_format.columns['completion']}, {row_format.columns['second']} or {TIE}")
+    return {cell: None if float(cell) == 0 else float(cell) < 0 for cell in cells}
+
+
 def written(table: Table, row_format: PreferenceFormat) -> list[str | None]:
-    """Returns the cells of the column of judgements as text; None for missing ones."""
-    column = table.columns[row_format.columns["label"]]
-    return [None if is_missing(cell) else plain_class_name(cell) for cell in column]
+    """Returns the cells of the column of judgements as text; None for missing ones. Two columns of 0 and 1 become one."""
+    column, second = (table.columns[row_format.columns[part]] if part in row_format.columns else None for part in LABELS)
+    if column is None or second is None:
+        return [None if is_missing(cell) else plain_class_name(cell) for cell in column or ()]
+    return [
+        None if is_missing(a) or is_missing(b) else ONE_OF_TWO.get((is_one(a), is_one(b)), f"{a} and {b}")
+        for a, b in zip(column, second, strict=True)
+    ]
+
+
+def is_one(cell: object) -> bool | None:
+    """Tells whether a cell is 1 or true; None if it is neither that nor 0 or false."""
+    return {"1": True, "true": True, "0": False, "false": False}.get(plain_class_name(cell).casefold())
+
+
+LABELS = ("label", "second_label")
+ONE_OF_TWO = {(True, False): "first", (False, True): "second", (False, False): TIE}
 
 
 def unknown(table: Table, row_format: PreferenceFormat, cells: Sequence[str | None], wanted: str) -> InputError:

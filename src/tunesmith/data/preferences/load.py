@@ -20,6 +20,7 @@ from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, SplitKeys, limit_rows, split_positions, take_shares
 from tunesmith.data.table import Table
+from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
 
 PreferenceRows = PreferencePairs | JudgedAnswers
@@ -112,6 +113,9 @@ def detect_and_note(table: Table, recipe: Recipe, notes: list[str]) -> Preferenc
 def read_rows(table: Table, row_format: PreferenceFormat, split: str, recipe: Recipe, notes: list[str]) -> PreferenceRows:
     """Reads the usable rows of one table."""
     labels = map_of(recipe.data.labels, [table.source, split])
+    if labels and "label" not in row_format.columns:
+        message = f"data.labels maps judgements, and these rows have none: {row_format.sentence()}."
+        raise DataError.one(table.source, message, "Remove data.labels, or name the columns: columns: {..., label: NAME}.")
     group = group_column(table, recipe.data.columns, split, notes)
     return usable_preferences(table, row_format, split, labels=labels, group=group, notes=notes)
 

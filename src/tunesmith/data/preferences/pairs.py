@@ -6,23 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing, is_number, plural
-from tunesmith.data.chat.formats import are_dialogues, parse_messages
+from tunesmith.data.cells import clip, is_number, plural
+from tunesmith.data.chat.formats import parse_messages
 from tunesmith.data.chat.messages import NotUsable, Turns
-from tunesmith.data.chat.rows import with_context
-from tunesmith.data.preferences.dialogues import answer_turns, prompt_turns, same_turns, split_dialogue
+from tunesmith.data.preferences.dialogues import same_turns
 from tunesmith.data.preferences.formats import OBJECT_RANK, OBJECT_SCORE, OBJECT_TEXT, PreferenceFormat
 from tunesmith.data.preferences.judgements import Judgements, read_judgements, read_winners
+from tunesmith.data.preferences.row_cells import WITHOUT_ANSWER, Cells
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.split import spread_positions
 from tunesmith.data.table import Table, repaired_rows, unread_rows
 from tunesmith.errors import DataError, InputError
 
-WITHOUT_PROMPT, EMPTY_PROMPT = "without a prompt", "with an empty prompt"
-WITHOUT_ANSWER, EMPTY_ANSWER = "without an answer", "with an empty answer"
-OTHER_PROMPTS = "whose two answers follow different prompts"
 SAME_ANSWERS = "whose two answers are the same"
 TIED, WITHOUT_JUDGEMENT = "with a tie", "without a judgement"
+NO_SUCH_ANSWER = "with the position of an answer that its list has not"
 NO_LISTS = "with lists of answers and scores of different lengths"
 ONE_ANSWER = "whose prompt has no answer with another score"
 MOST_PAIRS = 64
@@ -84,9 +82,10 @@ def usable_preferences(
     found = PairList(table, reasons=unread_rows(table))
     cells = Cells(table, row_format)
     if row_format.kind == "judged":
+        notes += cells.notes()
         return judged_answers(cells, found, split, read_judgements(table, row_format, labels), group)
     READERS[row_format.kind](cells, found, labels)
-    notes += found.notes
+    notes += [*cells.notes(), *found.notes]
     if not found.pairs:
         raise nothing_left(found, row_format)
     pairs, positions = found.pairs, found.positions
@@ -132,92 +131,14 @@ def nothing_left(found: PairList, row_format: PreferenceFormat) -> InputError:
     return DataError.one(found.table.source, message, remedy)
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The cells of a table by part."""
-
-    table: Table
-    row_format: PreferenceFormat
-
-    def cell(self, part: str, i: int) -> Any:
-        name = self.row_format.columns.get(part)
-        return None if name is None else self.table.columns[name][i]
-
-    def column(self, part: str) -> Sequence[Any]:
-        return self.table.columns[self.row_format.columns[part]]
-
-    def prompt(self, i: int) -> Turns:
-        """Returns the prompt of a row with its context before it; empty without a column. Raises NotUsable for an empty cell."""
-        own: Turns = ()
-        if "prompt" in self.row_format.columns:
-            cell = self.cell("prompt", i)
-            if is_missing(cell) or cell == []:
-                raise NotUsable(WITHOUT_PROMPT)
-            own = prompt_turns(cell)
-            if all(turn.role == "assistant" or turn.is_empty for turn in own):
-                raise NotUsable(EMPTY_PROMPT)
-        return self.in_context(own, i)
-
-    def in_context(self, turns: Turns, i: int) -> Turns:
-        """Puts the system prompt and the history of a row before its turns."""
-        return with_context(turns, {part: self.cell(part, i) for part in ("system", "history")}) if turns else ()
-
-    def answer(self, cell: object, prompt: Turns) -> Turns:
-        """Reads an answer. Raises NotUsable for a missing or an empty one."""
-        if cell is None or cell == []:
-            raise NotUsable(WITHOUT_ANSWER)
-        return not_empty(answer_turns(cell, prompt))
-
-
-def not_empty(answer: Turns) -> Turns:
-    """Returns an answer. Raises NotUsable for an empty one."""
-    if answer[-1].is_empty:
-        raise NotUsable(EMPTY_ANSWER)
-    return answer
-
-
 def read_chosen_rejected(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> None:
     """Reads rows of a chosen and a rejected answer, or of two dialogues that end with them."""
-    dialogues = [are_dialogues(cells.column(part)) for part in ("chosen", "rejected")]
-    repeats = "prompt" in cells.row_format.columns and repeats_prompt(cells)
-    if repeats:
-        found.notes.append(f"{cells.table.source}: both answers begin with the prompt, which is left out of them.")
 
     def read(i: int) -> None:
-        sides = cells.cell("chosen", i), cells.cell("rejected", i)
-        if any(is_missing(side) and not isinstance(side, str) for side in sides):
-            raise NotUsable(WITHOUT_ANSWER)
-        prompt = cells.prompt(i)
-        if prompt and not all(dialogues):
-            sides = tuple(without_prompt(side, cells.cell("prompt", i)) for side in sides) if repeats else sides
-            chosen, rejected = (cells.answer(side, prompt) for side in sides)
-        else:
-            of_chosen, of_rejected = (
-                split_dialogue(side, is_dialogue=is_one) for side, is_one in zip(sides, dialogues, strict=True)
-            )
-            if not same_turns(of_chosen[0], of_rejected[0]):
-                raise NotUsable(OTHER_PROMPTS)
-            chosen, rejected = not_empty(of_chosen[1]), not_empty(of_rejected[1])
-            prompt = cells.in_context(of_chosen[0], i)
+        prompt, chosen, rejected = cells.two_answers(i, ("chosen", "rejected"))
         found.add(i, Pair(prompt, chosen, rejected, margin=margin_of(cells, i)))
 
     found.each_row(read)
-
-
-def repeats_prompt(cells: Cells) -> bool:
-    """Tells whether the texts of nearly all answers begin with their prompt."""
-    rows = [
-        (prompt, side)
-        for prompt, *sides in zip(*(cells.column(part) for part in ("prompt", "chosen", "rejected")), strict=True)
-        for side in sides
-        if isinstance(prompt, str) and isinstance(side, str) and prompt.strip() and side.strip()
-    ]
-    return bool(rows) and sum(side.lstrip().startswith(prompt.strip()) for prompt, side in rows) >= 0.9 * len(rows)
-
-
-def without_prompt(cell: Any, prompt: Any) -> Any:
-    """Leaves the prompt out of the beginning of an answer."""
-    return cell.lstrip().removeprefix(prompt.strip()).lstrip() if isinstance(cell, str) and isinstance(prompt, str) else cell
 
 
 def margin_of(cells: Cells, i: int) -> float | None:
@@ -235,24 +156,56 @@ def margin_of(cells: Cells, i: int) -> float | None:
 def read_compared(cells: Cells, found: PairList, labels: Mapping[str, Any]) -> None:
     """Reads rows of two answers and which of them is better."""
     winners = read_winners(cells.table, cells.row_format, labels)
+    found.notes.append(f"{cells.table.source}: {winners.sentence(cells.row_format)}.")
 
     def read(i: int) -> None:
         winner = winners.at(i)
         if winner is None:
             raise NotUsable(TIED if winners.is_tie(i) else WITHOUT_JUDGEMENT)
-        first, second = cells.cell("completion", i), cells.cell("second", i)
-        if "prompt" in cells.row_format.columns:
-            prompt = cells.prompt(i)
-            answers = [cells.answer(cell, prompt) for cell in (first, second)]
-        else:
-            split = [split_dialogue(cell, is_dialogue=is_one) for cell, is_one in ((first, dialogues[0]), (second, dialogues[1]))]
-            if not same_turns(split[0][0], split[1][0]):
-                raise NotUsable(OTHER_PROMPTS)
-            prompt, answers = split[0][0], [not_empty(answer) for _, answer in split]
+        prompt, *answers = cells.two_answers(i, ("completion", "second"))
         chosen, rejected = answers if winner else reversed(answers)
         found.add(i, Pair(prompt, chosen, rejected))
 
-    dialogues = [are_dialogues(cells.column(part)) for part in ("completion", "second")]
+    found.each_row(read)
+
+
+def read_two_scores(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> None:
+    """Reads rows of two answers with a score each; the higher one is that of the better answer."""
+
+    def read(i: int) -> None:
+        scores = [cells.cell(part, i) for part in ("score", "second_score")]
+        if not all(map(is_number, scores)):
+            raise NotUsable(WITHOUT_JUDGEMENT)
+        first, second = map(float, scores)
+        if first == second:
+            raise NotUsable(TIED)
+        prompt, *answers = cells.two_answers(i, ("completion", "second"))
+        chosen, rejected = answers if first > second else reversed(answers)
+        found.add(i, Pair(prompt, chosen, rejected, gap=abs(first - second)))
+
+    found.each_row(read)
+
+
+def read_best_of_list(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> None:
+    """Reads rows of a list of answers with the position of the best one: a pair of it and each other one."""
+    column = cells.row_format.columns["label"]
+    if not any(is_number(cell) and float(cell) == 0 for cell in cells.column("label")):
+        message = f"the column {column!r} should hold the position of the best answer, counted from 0, and holds no 0."
+        raise DataError.one(cells.table.source, message, "Count from 0, or give prompt, chosen and rejected.")
+
+    def read(i: int) -> None:
+        items, cell = parse_messages(cells.cell("completion", i)), cells.cell("label", i)
+        if not isinstance(items, list | tuple) or not items:
+            raise NotUsable(WITHOUT_ANSWER)
+        if not is_number(cell):
+            raise NotUsable(WITHOUT_JUDGEMENT)
+        if not 0 <= float(cell) < len(items):
+            raise NotUsable(NO_SUCH_ANSWER)
+        texts = [first_value(item, OBJECT_TEXT) if isinstance(item, Mapping) else item for item in items]
+        prompt = cells.prompt(i)
+        answers = [cells.answer(text, prompt) for text in texts]
+        add_pairs(found, prompt, [(i, answer, float(k == int(float(cell)))) for k, answer in enumerate(answers)], has_gap=False)
+
     found.each_row(read)
 
 
@@ -292,11 +245,12 @@ def first_value(item: Any, keys: Sequence[str]) -> Any:
     return next((item[key] for key in keys if isinstance(item, Mapping) and item.get(key) is not None), None)
 
 
-def add_pairs(found: PairList, prompt: Turns, answers: Sequence[tuple[int, Turns, float]]) -> None:
+def add_pairs(found: PairList, prompt: Turns, answers: Sequence[tuple[int, Turns, float]], *, has_gap: bool = True) -> None:
     """Adds a pair for each two answers of different scores, at most so many of one prompt. Raises NotUsable if there is none.
 
     Args:
         answers: the position of the row, the answer, and its score.
+        has_gap: whether the difference of two scores says how much better an answer is.
     """
     better = sorted(answers, key=lambda answer: -answer[2])
     pairs = [
@@ -309,19 +263,21 @@ def add_pairs(found: PairList, prompt: Turns, answers: Sequence[tuple[int, Turns
         raise NotUsable(TIED if len(answers) > 1 else ONE_ANSWER)
     for k in spread_positions(len(pairs), MOST_PAIRS):
         (i, chosen, high), (_, rejected, low) = pairs[k]
-        found.add(i, Pair(prompt, chosen, rejected, gap=high - low))
+        found.add(i, Pair(prompt, chosen, rejected, gap=high - low if has_gap else None))
 
 
 def read_rated(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> None:
-    """Reads rows of one answer with a score; the answers to one prompt are compared with each other."""
+    """Reads rows of one answer with a score or a rank; the answers to one prompt are compared with each other."""
     by_prompt: dict[tuple[tuple[str, str], ...], list[tuple[int, Turns, Turns, float]]] = {}
 
+    part, sign = ("rank", -1.0) if "rank" in cells.row_format.columns else ("score", 1.0)
+
     def read(i: int) -> None:
-        prompt, cell = cells.prompt(i), cells.cell("score", i)
+        cell = cells.cell(part, i)
         if not is_number(cell):
             raise NotUsable(WITHOUT_JUDGEMENT)
-        answer = cells.answer(cells.cell("completion", i), prompt)
-        by_prompt.setdefault(key_of(prompt), []).append((i, prompt, answer, float(cell)))
+        prompt, answer = cells.one_answer(i, "completion")
+        by_prompt.setdefault(key_of(prompt), []).append((i, prompt, answer, sign * float(cell)))
 
     found.each_row(read)
     for answers in by_prompt.values():
@@ -340,6 +296,8 @@ def key_of(turns: Turns) -> tuple[tuple[str, str], ...]:
 READERS: Mapping[str, Callable[[Cells, PairList, Mapping[str, Any]], None]] = {
     "chosen_rejected": read_chosen_rejected,
     "compared": read_compared,
+    "two_scores": read_two_scores,
+    "best_of_list": read_best_of_list,
     "scored": read_lists,
     "ranked": read_lists,
     "rated": read_rated,
@@ -354,14 +312,8 @@ def judged_answers(cells: Cells, found: PairList, split: str, judgements: Judgem
         desirable = judgements.at(i)
         if desirable is None:
             raise NotUsable(TIED if judgements.is_tie(i) else WITHOUT_JUDGEMENT)
-        prompt, cell = cells.prompt(i), cells.cell("completion", i)
-        if "prompt" not in cells.row_format.columns:
-            prompt, answer = split_dialogue(cell, is_dialogue=is_dialogue)
-            rows.append((i, cells.in_context(prompt, i), not_empty(answer), desirable))
-        else:
-            rows.append((i, prompt, cells.answer(cell, prompt), desirable))
+        rows.append((i, *cells.one_answer(i, "completion"), desirable))
 
-    is_dialogue = are_dialogues(cells.column("completion"))
     found.each_row(read)
     if not rows:
         raise nothing_left(found, cells.row_format)

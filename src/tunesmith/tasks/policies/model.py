@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +121,14 @@ class PromptSplit:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    @cached_property
+    def are_texts(self) -> bool:
+        """Tells whether every prompt is one text, and no list of messages or dialogue."""
+        column = self.rows.columns[0]
+        return all(
+            isinstance(row[column], str) and len(turns) == 2 for row, turns in zip(self.rows.rows, self.rows.turns, strict=True)
+        )
 
     def clusters(self) -> dict[str, Array | None]:
         """Returns the cluster of each row: those with one prompt or group share one."""
@@ -312,7 +321,7 @@ def reference_model(session: PolicySession) -> Iterator[Any]:
 def completions(session: PolicySession, split: PromptSplit, rows: Sequence[int], answers: Tokens) -> Completions:
     """Returns answers to prompts of a split as reward functions read them.
 
-    Where the column of prompts holds lists of messages, answers are lists of one message, as with TRL's trainers.
+    Where prompts are lists of messages or dialogues, answers are lists of one message, as with TRL's trainers.
     """
     texts = decoded_answers(session, [split.prompts[row] for row in rows], answers)
     cells = [split.rows.rows[row] for row in rows]
@@ -322,11 +331,11 @@ def completions(session: PolicySession, split: PromptSplit, rows: Sequence[int],
 
 
 def prompt_of(session: PolicySession, split: PromptSplit, row: int) -> Any:
-    """Returns a prompt as reward functions read it: its text, or messages where the row has messages."""
-    cell, turns = split.rows.rows[row][split.rows.columns[0]], split.rows.turns[row]
+    """Returns a prompt as reward functions read it: its text, or messages where not every prompt is one text."""
+    turns = split.rows.turns[row]
     if split.rows.kind == "text":
         return str(session.tokenizer.decode(split.prompts[row], skip_special_tokens=True, clean_up_tokenization_spaces=False))
-    return cell if isinstance(cell, str) and len(turns) == 2 else to_messages(turns[:-1])
+    return turns[0].content if split.are_texts else to_messages(turns[:-1])
 
 
 def decoded_answers(session: PolicySession, prompts: Tokens, answers: Tokens) -> list[str]:

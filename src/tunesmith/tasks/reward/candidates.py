@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tunesmith.data.chat.messages import NotUsable, Turns
 from tunesmith.data.preferences.formats import detect_preference_format
-from tunesmith.data.preferences.pairs import Cells, list_of_answers
+from tunesmith.data.preferences.pairs import list_of_answers
+from tunesmith.data.preferences.row_cells import Cells
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
