@@ -139,7 +139,7 @@ def is_one(cell: object) -> bool | None:
 
 
 LABELS = ("label", "second_label")
-ONE_OF_TWO = {(True, False): "first", (False, True): "second", (False, False): TIE}
+ONE_OF_TWO: Mapping[tuple[bool | None, bool | None], str] = {(True, False): "first", (False, True): "second", (False, False): TIE}
 
 
 def unknown(table: Table, row_format: PreferenceFormat, cells: Sequence[str | None], wanted: str) -> InputError:
