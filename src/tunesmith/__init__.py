@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.language.evaluate_model import evaluate_language as evaluate_language
     from tunesmith.workflows.apply import apply as apply
     from tunesmith.workflows.compare import compare as compare
+    from tunesmith.workflows.compare_answers import compare_answers as compare_answers
     from tunesmith.workflows.demo import demo as demo
     from tunesmith.workflows.embed import embed as embed
     from tunesmith.workflows.estimator import TextClassifier as TextClassifier
@@ -50,7 +51,8 @@ PUBLIC = {
     "Run": "tasks.finished", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
     "TextClassifier": "workflows.estimator", "TextRegressor": "workflows.estimator",
     "adapt": "workflows.from_tables", "apply": "workflows.apply", "check": "workflows.from_tables",
-    "compare": "workflows.compare", "demo": "workflows.demo", "diagnose": "workflows.from_tables",
+    "compare": "workflows.compare", "compare_answers": "workflows.compare_answers",
+    "demo": "workflows.demo", "diagnose": "workflows.from_tables",
     "embed": "workflows.embed",
     "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
     "evaluate_mteb": "workflows.evaluate_mteb",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tunesmith
 from tests.data.test_run_rows import HELD, write_rows, write_run
 from tests.language_models import questions, write_model
 from tunesmith.cli.main import main
@@ -18,7 +19,7 @@ from tunesmith.generation.sampling import Sampling, sample_answers
 from tunesmith.progress import silent
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.workflows.compare_answers import compare_answers, given_prompts, held_out_prompts, sample_each
+from tunesmith.workflows.compare_answers import given_prompts, held_out_prompts, sample_each
 
 REWARDS = """
 def red(completions, colour, **_): return [float("red" in text) + 0.01 * len(text.split()) for text in completions]
@@ -74,7 +75,7 @@ def test_equal_models_give_equal_answers_and_others_are_told_apart(place, capsys
 def test_encoder_decoders_are_compared(tmp_path: Path, place: Path, family: str) -> None:
     write_model(tmp_path / "model", family)
     rows = [{"prompt": f"{'red ' * n}blue", "colour": "red"} for n in (1, 3, 5, 200)]
-    found = compare_answers([tmp_path / "model", tmp_path / "model"], f"{place}/rewards.py:red", rows, max_new_tokens=6)
+    found = tunesmith.compare_answers([tmp_path / "model", tmp_path / "model"], f"{place}/rewards.py:red", rows, max_new_tokens=6)
     assert found.n_prompts == {"t5": 4, "bart": 3}[family]  # a T5 has no limit of positions
     answers = sample_each(str(tmp_path / "model"), given_prompts(rows, ColumnsSection(), silent), 6, 0)
     writer = load_text_generator(str(tmp_path / "model"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from tunesmith.models.reward.source import load_source
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 from tunesmith.results import Metric, Verdict
+from tunesmith.tasks.finished import Run
+from tunesmith.workflows.predict import columns_section
 from tunesmith.workflows.reward_test import prompts_of, rewards_of
 
 SPLIT, KEY = "test", "reward"
@@ -67,11 +70,11 @@ class AnswerComparison:
 
 
 def compare_answers(
-    models: Sequence[str | Path],
+    models: Sequence[str | Path | Run],
     reward: str,
     data: object = None,
     *,
-    columns: ColumnsSection | None = None,
+    columns: ColumnsSection | Mapping[str, Any] | None = None,
     max_new_tokens: int = 64,
     seed: int = 0,
     listener: Listener = silent,
@@ -84,12 +87,16 @@ def compare_answers(
         data: prompts. Default: those that the first run held out, less those that another one learnt from.
 
     Raises InputError if the prompts, the reward or a model cannot be used.
+
+    Example::
+
+        tunesmith.compare_answers(["runs/ppo", "runs/sft"], "runs/gold").verdicts[0].word
     """
-    names = [str(model) for model in models]
+    names = [str(model.folder if isinstance(model, Run) else model) for model in models]
     if len(names) < 2:
         raise InputError.one("compare", "two models are needed.", "tunesmith compare RUN RUN --reward REWARD")
     source = load_source(reward, Path(), KEY)
-    rows = held_out_prompts(names) if data is None else given_prompts(data, columns or ColumnsSection(), listener)
+    rows = held_out_prompts(names) if data is None else given_prompts(data, columns_section(columns), listener)
     answers = []
     for name in names:
         listener(Event("note", f"answers of {name}"))
