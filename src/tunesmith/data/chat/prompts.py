@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import is_missing, listed, plural
+from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.chat.formats import (
     DIALOGUE_TURN,
     ChatFormat,
@@ -28,9 +28,8 @@ from tunesmith.data.chat.rows import (
     WITHOUT_PROMPT,
     WITHOUT_TEXT,
     Conversations,
+    build_conversations,
     cell_turns,
-    read_groups,
-    remedy_for,
     split_conversations,
     with_context,
     with_input,
@@ -38,7 +37,7 @@ from tunesmith.data.chat.rows import (
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
 from tunesmith.data.split import limit_rows, take_shares
-from tunesmith.data.table import Table, repaired_rows, unread_rows
+from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 
@@ -108,36 +107,14 @@ def usable_prompts(table: Table, row_format: ChatFormat, split: str, given: Colu
     """
     part, column = next(iter(row_format.columns.items()))
     beside = {name: table.columns[row_format.columns[name]] for name in CONTEXT if name in row_format.columns}
-    turns: list[Turns] = []
-    positions: list[int] = []
-    reasons = unread_rows(table)
-    for i, cell in enumerate(table.columns[column]):
-        context = {name: cells[i] for name, cells in beside.items()}
-        try:
-            own = prompt_turns(with_input(cell, context.get("input")) if isinstance(cell, str) else cell, part)
-            turns.append(with_tools(with_context(own, context), read_tools(context.get("tools"))))
-        except NotUsable as reason:
-            reasons.setdefault(str(reason), []).append(table.row_ids[i])
-        else:
-            positions.append(i)
-    if not turns:
-        counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
-        message = f"none of {plural(len(table), 'row')} can be used ({counted}). They were read as {row_format.sentence()}."
-        raise DataError.one(table.source, message, remedy_for(reasons))
-    return Conversations(
-        split,
-        table.source,
-        tuple(table.row_ids[i] for i in positions),
-        row_format.kind,
-        tuple(row_format.columns.values()),
-        tuple(turns),
-        rows=tuple({name: cells[i] for name, cells in table.columns.items()} for i in positions),
-        groups=read_groups(table, None if given.group is None else find_column(table, given.group), positions),
-        left_out={reason: tuple(ids) for reason, ids in reasons.items()},
-        repairs=repaired_rows(table),
-        rows_read=table.rows_read or len(table),
-        sha256=table.sha256,
-    )
+
+    def read(i: int) -> list[Turns]:
+        cell, context = table.columns[column][i], {name: cells[i] for name, cells in beside.items()}
+        own = prompt_turns(with_input(cell, context.get("input")) if isinstance(cell, str) else cell, part)
+        return [with_tools(with_context(own, context), read_tools(context.get("tools")))]
+
+    group = None if given.group is None else find_column(table, given.group)
+    return build_conversations(table, row_format, split, read, group=group)
 
 
 def prompt_turns(cell: object, part: str) -> Turns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,12 +110,26 @@ def usable_conversations(
         group: the column of groups.
     """
     names, as_json = label_names(table, row_format, labels), json_parts(table, row_format)
+    return build_conversations(
+        table, row_format, split, lambda i: read_conversations(table, row_format, i, names, as_json), group=group
+    )
+
+
+def build_conversations(
+    table: Table, row_format: ChatFormat, split: str, read: Callable[[int], Sequence[Turns]], *, group: str | None
+) -> Conversations:
+    """Builds the rows that can be read, and counts the others by their reason. Raises DataError if no row is left.
+
+    Args:
+        read: position -> the conversations of the row; raises NotUsable for one that is left out.
+        group: the column of groups.
+    """
     positions: list[int] = []
     turns: list[Turns] = []
     reasons = unread_rows(table)
     for i in range(len(table)):
         try:
-            conversations = read_conversations(table, row_format, i, names, as_json)
+            conversations = read(i)
         except NotUsable as reason:
             reasons.setdefault(str(reason), []).append(table.row_ids[i])
         else:
