@@ -13,6 +13,7 @@ from tunesmith.report.numbers import count, duration, plural
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import headline, memory_words, part, threshold_notes, total_seconds
+from tunesmith.results import Alarm
 
 SectionWriter = Callable[[SavedRun], Markup | None]
 Section = tuple[str, str, Markup]
@@ -79,14 +80,17 @@ def opening(run: SavedRun) -> Markup:
     parts = (tag("p", advice.sentence, class_="advice"), *(tag("p", text) for text in texts))
     sentence = tag("div", *parts, class_=f"headline {ACTION_CLASSES.get(advice.action, '')}".strip())
     about_data = "What was found in the data is listed below." if run.result.findings else "Nothing was found in the data."
-    alarms = tag("p", f"✓ No alarms. {about_data}", class_="calm")
+    alarms = alarm_list(run.result.alarms) or tag("p", f"✓ No alarms. {about_data}", class_="calm")
+    return tag("header", tag("h1", run.name), tag("p", when, class_="quiet") if when else None, sentence, alarms, facts(run))
+
+
+def alarm_list(alarms: Sequence[Alarm]) -> Markup | None:
+    """Builds the list of alarms with their remedies; None if there is none."""
     items = [
         tag("li", tag("strong", "⚠ ", alarm.message), tag("p", "What to do: ", alarm.remedy) if alarm.remedy else None)
-        for alarm in run.result.alarms
+        for alarm in alarms
     ]
-    if items:
-        alarms = tag("ul", *items, class_="alarms", aria_label="Alarms")
-    return tag("header", tag("h1", run.name), tag("p", when, class_="quiet") if when else None, sentence, alarms, facts(run))
+    return tag("ul", *items, class_="alarms", aria_label="Alarms") if items else None
 
 
 def facts(run: SavedRun) -> Markup | None:

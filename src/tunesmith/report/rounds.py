@@ -10,10 +10,10 @@ from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import percent, plural, with_interval
-from tunesmith.report.page import document
+from tunesmith.report.page import alarm_list, document
 from tunesmith.report.tables import num, table, verdict_table
 from tunesmith.report.words import display_name
-from tunesmith.results import Verdict
+from tunesmith.results import Alarm, Verdict
 
 SHOWN = (*REWARD_METRICS, "kl_of_round", "kl", "answer_tokens", "repetition", "finished")
 TITLES = {"kl_of_round": "KL to the round before", "kl": "KL to round 0"}
@@ -26,9 +26,9 @@ INTRODUCTION = (
 def rounds_page(record: Mapping[str, Any], name: str) -> str:
     """Returns the page of a record of rounds."""
     rounds: Sequence[Mapping[str, Any]] = record["rounds"]
-    messages = [f"{alarm['name']}: {alarm['message']} {alarm['remedy']}" for alarm in record["alarms"]]
-    messages += [f"waiting for {path} to be filled in." for path in record["waiting"]] + list(record["notes"])
-    opening = tag("header", tag("h1", name), tag("p", INTRODUCTION), *(tag("p", message) for message in messages))
+    messages = [f"Waiting for {path} to be filled in." for path in record["waiting"]] + [f"{note}." for note in record["notes"]]
+    alarms = alarm_list([Alarm(**alarm) for alarm in record["alarms"]])
+    opening = tag("header", tag("h1", name), tag("p", INTRODUCTION), alarms, *(tag("p", message) for message in messages))
     figure = reward_figure(rounds)
     drawn = [] if figure is None else [grid(plot(figure, "Rewards", "on the held-out prompts, 95 % intervals", wide=True))]
     parts = [("rounds", "The rounds", join([*drawn, figures_table(rounds)])), ("pairs", "The pairs", pairs_table(rounds))]
@@ -62,7 +62,7 @@ def reward_figure(rounds: Sequence[Mapping[str, Any]]) -> Figure | None:
             values = [metric["value"] for _, metric in points]
             title, color = display_name(name), SERIES_COLORS[i]
             series.append(Series([x for x, _ in points], values, title, color, "both", low=ends[0], high=ends[1], hints=hints))
-    return Figure(series, Axis("round"), Axis("reward"), 360, legend=True) if series else None
+    return Figure(series, Axis("round", is_whole=True), Axis("reward"), 360, legend=True) if series else None
 
 
 def figures_table(rounds: Sequence[Mapping[str, Any]]) -> Markup:
