@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.evaluation.over_optimisation import before_half_is_lost, find_turn, fit_law, peak
+from tunesmith.evaluation.best_of_n import best_of_n_kl
+from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.over_optimisation import before_half_is_lost, find_turn, fit_law, fit_law_of_best, peak
 
 ERROR = 0.015
 
@@ -65,6 +67,35 @@ def test_planted_coefficients_are_within_their_intervals(law) -> None:
         assert fit is not None
         hits += [low <= planted <= high for planted, (_, low, high) in ((a, fit.a), (b, fit.b))]
     assert (hits / n_runs > 0.88).all()
+
+
+KL_OF_BEST = [best_of_n_kl(n) for n in (1, 2, 4, 8, 16)]
+
+
+@pytest.mark.parametrize(("n_prompts", "in_pairs"), [(40, False), (200, False), (80, True)])
+def test_the_planted_law_of_the_best_of_n_is_within_its_intervals(n_prompts: int, in_pairs: bool) -> None:
+    """Coverage where the points of a prompt share their error, prompts differ, and two prompts may be one cluster."""
+    d, rng, hits = np.sqrt(KL_OF_BEST), np.random.default_rng(3), np.zeros(2)
+    clusters = np.arange(n_prompts) // 2 if in_pairs else None
+    n_runs = 150
+    for run in range(n_runs):
+        shift = rng.normal(0, [0.2, 0.1], (n_prompts, 2))
+        shift = shift[clusters] if clusters is not None else shift
+        a, b = 0.3 + shift[:, :1], 0.12 + shift[:, 1:]
+        noise = rng.normal(0, 0.1, (n_prompts, len(d))).cumsum(axis=1)
+        fit = fit_law_of_best(KL_OF_BEST, d * (a - b * d) + noise, Resampling(400, run, clusters))
+        assert fit is not None
+        hits += [low <= planted <= high for planted, (_, low, high) in ((0.3, fit.a), (0.12, fit.b))]
+    assert (hits / n_runs > 0.88).all()
+
+
+def test_the_law_of_the_best_of_n_is_exact_without_noise_and_needs_three_points() -> None:
+    d = np.sqrt(KL_OF_BEST)
+    scores = np.tile(0.1 + d * (0.3 - 0.05 * d), (8, 1))
+    fit = fit_law_of_best(KL_OF_BEST, scores, Resampling(100))
+    assert fit is not None
+    assert (fit.a[0], fit.b[0], fit.n_points) == (pytest.approx(0.3), pytest.approx(0.05), 4)
+    assert fit_law_of_best(KL_OF_BEST[:3], scores[:, :3], Resampling(100)) is None
 
 
 def test_without_noise_the_coefficients_are_exact() -> None:

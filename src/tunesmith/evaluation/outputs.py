@@ -31,6 +31,7 @@ from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, query_metrics
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
+from tunesmith.evaluation.over_optimisation import Fit
 from tunesmith.recipe.metric_names import LOSS_METRICS, at_dimension
 from tunesmith.results import Baseline, Metric, Verdict
 
@@ -83,6 +84,7 @@ class Outputs:
         ranked: (Q, k) positions of the ranked documents of each query of a search, see ``metrics.retrieval``.
         context_curve: perplexity by window size, as JSON objects.
         best_of_n: reward of the best of n answers by n, as JSON objects.
+        best_of_n_law: the law of over-optimisation fitted to their gold rewards.
         truncated: dimensions -> the outputs of the embeddings cut to so many (Matryoshka).
     """
 
@@ -100,6 +102,7 @@ class Outputs:
     ranked: Array | None = None
     context_curve: tuple[Mapping[str, float | int | None], ...] = ()
     best_of_n: tuple[Mapping[str, float | int | None], ...] = ()
+    best_of_n_law: Fit | None = None
     truncated: Mapping[int, Outputs] = field(default_factory=dict)
 
 

@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.means import mean_metric
+from tunesmith.evaluation.metrics.resample import Resampling
 
 Law = Literal["best_of_n", "reinforcement"]
 LAWS: Mapping[str, str] = MappingProxyType({"best_of_n": "d (a - b d)", "reinforcement": "d (a - b log d)"})
@@ -23,7 +25,7 @@ FALL_ERRORS, FALL_ERRORS_PER_LOG = 1.6, 0.7
 evaluation: the best of many is high by chance. A gold reward that stays as it is then seems to fall in less than 5 of 100 runs of
 up to 100 evaluations (``tests/evaluation/test_over_optimisation.py``)."""
 N_REPLICATES = 2_000
-FEWEST_POINTS = 4
+FEWEST_POINTS, FEWEST_OF_BEST = 4, 3
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,27 @@ def fit_law(law: Law, kl: Sequence[float], gains: Sequence[float], seed: int = 0
     (a, b), ends = estimate[0], (estimate[0] - low * errors[0], estimate[0] - high * errors[0])
     ends_of = [(float(value), float(ends[0][i]), float(ends[1][i])) for i, value in enumerate((a, b))]
     return Fit(law, ends_of[0], ends_of[1], len(y), peak(law, float(a), float(b)))
+
+
+def fit_law_of_best(kl: Sequence[float], scores: Array, resampling: Resampling) -> Fit | None:
+    """Fits the law of best-of-n to the gold rewards of prompts, with intervals over the prompts; None for too few points.
+
+    The coefficients of least squares are linear in the rewards, so that those of all prompts are the means of those of each. The
+    points of a prompt are estimated from the same answers: residuals between points would not say how uncertain they are.
+
+    Args:
+        kl: (K) divergence of each n in nats, the first of n = 1, which is 0.
+        scores: (P, K) expected gold reward of the best of n answers to each prompt.
+    """
+    if len(kl) - 1 < FEWEST_OF_BEST:
+        return None
+    d = np.sqrt(np.array(kl[1:], dtype=np.float64))
+    of_prompts = (scores[:, 1:] - scores[:, :1]) @ np.linalg.pinv(np.stack([d, -(d**2)], axis=1)).T
+    a, b = (mean_metric("gold_reward", "", [of_prompts[:, i]], resampling) for i in range(2))
+    if None in (a.value, a.low, a.high, b.value, b.low, b.high):
+        return None
+    ends = [(float(m.value or 0), float(m.low or 0), float(m.high or 0)) for m in (a, b)]
+    return Fit("best_of_n", ends[0], ends[1], len(d), peak("best_of_n", ends[0][0], ends[1][0]))
 
 
 def least_squares(x: Array, inverse: Array, y: Array) -> tuple[Array, Array]:

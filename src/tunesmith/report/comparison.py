@@ -12,6 +12,7 @@ from tunesmith.disk import write_text
 from tunesmith.errors import InputError
 from tunesmith.report import curves, record, tables
 from tunesmith.report import saved_run as saved
+from tunesmith.report.equal_kl import equal_kl
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
@@ -49,6 +50,7 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     sections = (
         ("between", "Verdicts between the runs", between(loaded, verdicts) if verdicts else None),
         ("metrics", "Metrics", metrics(loaded)),
+        ("equal_kl", "Rewards at equal KL", equal_kl([(run.name, run.result) for run in loaded])),
         ("baselines", "Verdicts against the baselines", join(own) if own else None),
         ("curves", "Training curves", run_curves(loaded)),
         ("runs", "Runs", overview(loaded)),

@@ -36,11 +36,18 @@ def rewards(run: SavedRun) -> Markup | None:
             "on validation",
             wide=True,
         ),
-        plot(against_kl(of_seed, curve), "Reward against KL", "equal KL, not equal coefficients, is comparable", wide=True),
+        plot(
+            against_kl(of_seed, curve),
+            "Reward against KL",
+            "on validation; the best of n on the rows evaluated at the end. Compare at equal KL, not at equal coefficients",
+            wide=True,
+        ),
     )
     zero = part(run.result.training, "loss_near_zero").get("sentence")
     explained = tag("p", zero, class_="note") if zero else None
-    return join([tag("p", note), explained, figures, best_of_n_table(curve), law(part(run.result.training, "over_optimisation"))])
+    return join(
+        [tag("p", note), explained, figures, best_of_n_table(curve), laws(part(run.result.training, "over_optimisation"))]
+    )
 
 
 def together(events: Sequence[Mapping[str, Any]], best_step: object = None) -> Figure | None:
@@ -94,13 +101,16 @@ def best_of_n_table(curve: Sequence[Mapping[str, Any]]) -> Markup | None:
     return tables.table(heads, rows, caption="best of n answers of the untuned model", box="fit")
 
 
-def law(record: Mapping[str, Any]) -> Markup | None:
-    """Writes the fitted law of over-optimisation in a sentence."""
-    fit = record.get("fit")
-    if not fit:
-        return None
+def laws(record: Mapping[str, Any]) -> Markup | None:
+    """Writes the fitted laws of over-optimisation, of the policy and of the best of n, in a sentence each."""
+    sources = (("fit", "evaluations"), ("best_of_n_fit", "sizes of the best of n untuned answers"))
+    texts = [law(fit, points) for name, points in sources if (fit := record.get(name))]
+    return join([tag("p", text, class_="note") for text in texts]) if texts else None
+
+
+def law(fit: Mapping[str, Any], points: str) -> str:
+    """Writes a fitted law in a sentence."""
     a, b = (with_interval(*fit[name]) for name in ("a", "b"))
     peak = f" It is highest at a KL of {number(fit['peak_kl'])} nats." if is_number(fit.get("peak_kl")) else ""
     where = f"{fit['formula']} with d = {fit['d']}, a = {a}, b = {b}"
-    text = f"Gain of the gold reward over {fit['n_points']} evaluations: {where}.{peak}"
-    return tag("p", text, class_="note")
+    return f"Gain of the gold reward over {fit['n_points']} {points}: {where}.{peak}"

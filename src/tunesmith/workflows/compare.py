@@ -35,6 +35,7 @@ from tunesmith.recipe.metric_names import (
     split_dimension,
 )
 from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.report.equal_kl import equal_kl_notes
 from tunesmith.report.words import looks_words, main_metric, main_split, most_candidates, notes_on_comparison, part
 from tunesmith.results import Verdict
 from tunesmith.run_folder import read_record
@@ -159,7 +160,8 @@ def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verd
     """Lists what limits the verdicts of ``compare``: rows of ``data`` that a run has seen, and see ``notes_on_comparison``."""
     results = [result for run in runs if (result := result_of_model(folder_of(run))) is not None]
     seen = [] if data is None else seen_notes(runs, hash_rows(read_evaluated(data)), source_name(data))
-    return [*seen, *notes_on_comparison(results, verdicts)]
+    at_equal_kl = equal_kl_notes(results) if verdicts[0].metric in REWARD_METRICS else []
+    return [*seen, *at_equal_kl, *notes_on_comparison(results, verdicts)]
 
 
 def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSplit], metric: str | None) -> Verdict:

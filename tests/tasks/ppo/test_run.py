@@ -243,7 +243,7 @@ def hacked(tmp_path_factory: pytest.TempPathFactory, model: Path):
             "gold": f"{folder}/rewards.py:without_red",
             "stop_at_turn": True,
         },
-        "ppo": {"kl_coef": 0.0, "rollout_batch_size": 16, "num_ppo_epochs": 3},
+        "ppo": {"kl_coef": 0.0, "rollout_batch_size": 16, "num_ppo_epochs": 3, "best_of_n": 8},
         "train": {"max_steps": 90, "n_evaluations": 15, "learning_rate": 5e-3},
     }
     return train(load_recipe(written(folder, model, **changes)))
@@ -260,6 +260,12 @@ def test_the_stop_rule_ends_the_run_at_the_turn_and_keeps_the_best_gold(hacked) 
     assert turn["seen"]["step"] == training["steps"]
     assert turn["best"]["gold_reward"] > turn["seen"]["gold_reward"]
     assert turn["best"]["reward"] < turn["seen"]["reward"]
+    points = training["rewards_by_kl"]
+    assert [point["step"] for point in points] == [0, *gold]
+    assert [point["gold_reward"] for point in points[1:]] == [*gold.values()]
+    assert {"step", "kl", "reward", "gold_reward"} == points[0].keys()
+    law = training["over_optimisation"]["best_of_n_fit"]
+    assert (law["law"], law["n_points"]) == ("best_of_n", 3)  # the best of 2, 4 and 8 answers
 
 
 def test_the_predictions_and_the_report_have_the_rewards(hacked) -> None:
@@ -271,6 +277,7 @@ def test_the_predictions_and_the_report_have_the_rewards(hacked) -> None:
     page = (hacked.folder / "report.html").read_text()
     assert 'id="rewards"' in page
     assert "best of n answers of the untuned model" in page
+    assert "over 3 sizes of the best of n untuned answers: d (a - b d)" in page
 
 
 def test_reward_functions_get_the_columns_of_the_rows(tmp_path, model) -> None:

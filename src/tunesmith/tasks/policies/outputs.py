@@ -13,16 +13,17 @@ from tunesmith.data.chat.rows import first_prompt
 from tunesmith.data.split import spread_positions
 from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.over_optimisation import LAWS, Law, before_half_is_lost, fit_law
+from tunesmith.evaluation.over_optimisation import LAWS, Fit, Law, before_half_is_lost, fit_law
 from tunesmith.models.equivalence import equal_tokens
 from tunesmith.models.language.save import save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
+from tunesmith.recipe.metric_names import REWARD_METRICS
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.evaluation import UNTUNED
 from tunesmith.tasks.language.outputs import ANSWERS, CERTIFIED_TEXTS, SHOWN_ANSWERS
-from tunesmith.tasks.policies.evaluation import GOLD, KL, REWARD
+from tunesmith.tasks.policies.evaluation import GOLD, KL
 from tunesmith.tasks.policies.model import PolicySession
 from tunesmith.tasks.policies.training import sample_ids
 from tunesmith.tasks.task import Evaluation, SavedModel
@@ -93,35 +94,50 @@ def data_record(session: PolicySession) -> dict[str, Any]:
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the template, the best of n answers of the untuned model, and what gold did, for result.json."""
+    """Returns the template, rewards by KL of the policy and of the best of n, and what gold did, for result.json."""
     session: PolicySession = evaluation.best.session
     base = evaluation.systems.base.get(list(session.evaluation_splits)[-1])
+    points = rewards_by_kl(evaluation)
     return {
         "objective": session.data.section_name,
         "template": session.template.name,
         "template_source": session.template.source,
+        "rewards_by_kl": points,
         "best_of_n": [] if base is None else list(base.best_of_n),
-        "over_optimisation": over_optimisation(evaluation),
+        "over_optimisation": over_optimisation(evaluation, points, None if base is None else base.best_of_n_law),
     }
 
 
-def over_optimisation(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the turn of the gold reward, and the law fitted to its gain up to the loss of half of it; empty without gold."""
-    base, history = evaluation.systems.base.get("validation"), evaluation.best.fit.history
-    if base is None or GOLD not in base.row_scores:
+def rewards_by_kl(evaluation: Evaluation) -> list[dict[str, float]]:
+    """Returns step, exact KL and rewards on validation of the untuned model and of each evaluation; empty without validation."""
+    base = evaluation.systems.base.get("validation")
+    if base is None:
+        return []
+    names = [name for name in REWARD_METRICS if name in base.row_scores]
+    start = {name: float(base.row_scores[name].mean()) for name in names}
+    measured = [entry for entry in evaluations(evaluation.best.fit.history) if f"eval_{KL}" in entry]
+    curve = [{"step": entry["step"], **{name: entry[f"eval_{name}"] for name in (KL, *names)}} for entry in measured]
+    return [{"step": 0, KL: 0.0, **start}, *curve]
+
+
+def over_optimisation(evaluation: Evaluation, points: Sequence[Mapping[str, float]], of_best: Fit | None) -> dict[str, Any]:
+    """Returns the turn of the gold reward, and the laws fitted to its gain; empty without gold.
+
+    The law of the policy is fitted up to the loss of half of the gain.
+
+    Args:
+        points: see ``rewards_by_kl``.
+        of_best: the law of the best of n untuned answers.
+    """
+    if not points or GOLD not in points[0]:
         return {}
-    start = float(base.row_scores[GOLD].mean())
-    measured = [entry for entry in evaluations(history) if f"eval_{GOLD}" in entry]
-    kl, gold = [0.0, *(entry[f"eval_{KL}"] for entry in measured)], [start, *(entry[f"eval_{GOLD}"] for entry in measured)]
-    kept, turn = before_half_is_lost(kl, gold), turn_of(history)
-    fit = fit_law(LAW, [kl[i] for i in kept], [gold[i] - start for i in kept])
-    record: dict[str, Any] = {"turn": None if turn is None else turn_record(measured, turn.best, turn.seen), "fit": None}
-    if fit is not None:
-        record["fit"] = {**asdict(fit), "formula": LAWS[fit.law], "d": "sqrt(KL)"}
-    return record
+    kl, gold = [point[KL] for point in points], [point[GOLD] for point in points]
+    kept, turn = before_half_is_lost(kl, gold), turn_of(evaluation.best.fit.history)
+    fit = fit_law(LAW, [kl[i] for i in kept], [gold[i] - gold[0] for i in kept])
+    found = None if turn is None else {"best": dict(points[turn.best + 1]), "seen": dict(points[turn.seen + 1])}
+    return {"turn": found, "fit": fit_record(fit), "best_of_n_fit": fit_record(of_best)}
 
 
-def turn_record(measured: Sequence[Mapping[str, Any]], best: int, seen: int) -> dict[str, Any]:
-    """Returns the evaluations of the best gold reward and of the one at which its fall was certain."""
-    names = {"step": "step", "kl": f"eval_{KL}", "reward": f"eval_{REWARD}", "gold_reward": f"eval_{GOLD}"}
-    return {place: {name: measured[i][key] for name, key in names.items()} for place, i in (("best", best), ("seen", seen))}
+def fit_record(fit: Fit | None) -> dict[str, Any] | None:
+    """Returns a fitted law as a JSON object with its formula."""
+    return None if fit is None else {**asdict(fit), "formula": LAWS[fit.law], "d": "sqrt(KL)"}
