@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tunesmith.report.comparison import opening
 from tunesmith.report.equal_kl import RewardCurve, equal_kl, equal_kl_notes, reward_curves
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.results import RunResult
 
 NEAR = [{"step": 0, "kl": 0.0, "reward": 0.1}, {"step": 10, "kl": 2.0, "reward": 0.3}, {"step": 20, "kl": 4.0, "reward": 0.5}]
@@ -42,3 +44,23 @@ def test_the_page_has_a_row_for_each_kl_and_gaps_beyond_a_line() -> None:
     assert "best of n untuned answers" in text
     assert not reward_curves([("near", policy(NEAR)), ("other", replace(policy(NEAR), training={}))])
     assert equal_kl([("one", RunResult("sft")), ("two", policy(NEAR))]) is None
+
+
+@pytest.mark.parametrize(
+    ("tasks", "rewards", "warning"),
+    [
+        (("ppo", "grpo"), ("r.py:a", "r.py:a"), None),
+        (("ppo", "grpo"), ("r.py:a", "r.py:b"), "do not have the same rewards"),
+        (("ppo", "sft"), ("r.py:a", "r.py:a"), "do not have the same task"),
+    ],
+)
+def test_policies_of_two_tasks_are_compared_if_their_rewards_are_the_same(
+    tasks: tuple[str, str], rewards: tuple[str, str], warning: str | None
+) -> None:
+    results = [
+        replace(policy(NEAR if task != "sft" else []), task=task, recipe={"rewards": {"reward_funcs": [name]}})
+        for task, name in zip(tasks, rewards, strict=True)
+    ]
+    found = str(opening([SavedRun(name, result) for name, result in zip(tasks, results, strict=True)]))
+    assert ("cannot be compared" in found) == (warning is not None)
+    assert (warning or "") in found

@@ -12,7 +12,7 @@ from tunesmith.disk import write_text
 from tunesmith.errors import InputError
 from tunesmith.report import curves, record, tables
 from tunesmith.report import saved_run as saved
-from tunesmith.report.equal_kl import equal_kl
+from tunesmith.report.equal_kl import equal_kl, reward_curves
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
@@ -76,10 +76,12 @@ def opening(runs: Sequence[SavedRun]) -> Markup:
         for run, sentence in zip(runs, advice, strict=True)
     ]
     split = main_split(runs[0].result)
+    are_policies = bool(reward_curves([(run.name, run.result) for run in runs]))  # ppo and grpo have the same metrics
     facts: dict[str, list[Any]] = {
         f"were not evaluated on the same {split} rows": [part(run.result.data, "splits", split).get("sha256") for run in runs],
         "do not have the same labels": [run.result.data.get("labels") for run in runs],
-        "do not have the same task": [run.result.task for run in runs],
+        "do not have the same task": [are_policies or run.result.task for run in runs],
+        "do not have the same rewards": [part(run.result.recipe, "rewards") for run in runs],
     }
     different = [difference for difference, values in facts.items() if any(value != values[0] for value in values)]
     texts = [f"The runs {difference}: their metrics cannot be compared." for difference in different]
