@@ -144,6 +144,7 @@ def test_the_check_proves_the_reference_and_the_first_ratio_and_shows_the_reward
     assert "sampled tokens that scoring would not sample 0 " in lines["answers are sampled as they are scored"].figure
     assert "every answer has the same reward" in lines["rewards"].note
     assert "cut after 2 tokens" in lines["ends of answers"].figure
+    assert lines["precision"].figure.startswith(("fp32: ", "bf16: "))
 
 
 ADAPTED = (("llama", "lora"), ("llama", "pissa"), ("llama", "houlsby"), ("t5", "lora"), ("t5", "pissa"), ("bart", "lora"))

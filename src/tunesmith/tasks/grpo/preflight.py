@@ -18,6 +18,7 @@ from tunesmith.tasks.policies.preflight import (
     REFERENCE_REMEDY,
     SAMPLES_REMEDY,
     ends_line,
+    precision_line,
     reward_line,
     same_reference,
     sample_line,
@@ -50,6 +51,7 @@ def model_checks(session: GrpoSession) -> Iterator[CheckLine]:
     yield groups_line(session, figures, len(rows))
     yield ends_line(session, figures)
     yield sample_line(session, tried)
+    yield precision_line(session, tried)
     prompts = [session.splits["train"].prompts[row] for row in tried.rows]
     divergences = answer_divergences(
         session.policy, lambda: reference_model(session), prompts, tried.answers, temperature=session.section.temperature,

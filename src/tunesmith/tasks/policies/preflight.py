@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,14 @@ from tunesmith.generation.sampling import Sampling, pick
 from tunesmith.models.inference import evaluation_mode
 from tunesmith.models.language.value_head import answer_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.report.numbers import number, percent
+from tunesmith.report.numbers import duration, number, percent
 from tunesmith.results import Certificate
 from tunesmith.tasks.policies.evaluation import MOST_CUT
 from tunesmith.tasks.policies.model import PolicySession, decoded_answers
 
 KL_LIMIT, MOST_DIFFERING = 1e-4, 0.01
+SLOWER = 1.2
+"""Seconds of bf16 by those of fp32, from which on a note says so."""
 SHOWN_CHARACTERS = 160
 REFERENCE_REMEDY = "The policy would be kept near another model than the one it starts from."
 SAMPLES_REMEDY = "The policy would be trained on answers that are not its own: a setting of its generation changes them."
@@ -66,6 +69,33 @@ def sample_line(session: PolicySession, tried: TriedAnswers) -> CheckLine:
     if len(text) > SHOWN_CHARACTERS:
         text = f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"
     return CheckLine("sample", text)
+
+
+def precision_line(session: PolicySession, tried: TriedAnswers) -> CheckLine:
+    """Says in which precision answers are sampled and scored, and why; a note warns of bf16 that is slower than fp32 here.
+
+    On a CPU with bf16 instructions both are measured: they make large products faster, and small ones need not gain.
+    """
+    precision, reason = session.fast_path.precision, session.fast_path.reasons.get("precision", "the plain upstream path")
+    figure = f"{precision}: {reason}"
+    if precision != "bf16" or session.policy.device.type != "cpu":
+        return CheckLine("precision", figure)
+    bf16, fp32 = (scoring_seconds(session, tried, name) for name in ("bf16", "fp32"))
+    figure += f"; a pass over {plural(len(tried.answers), 'answer')} takes {duration(bf16)}, in fp32 {duration(fp32)}"
+    note = f"{figure}: bf16 is slower here" if bf16 > SLOWER * fp32 else ""
+    return CheckLine("precision", figure, note=note, remedy="Write train.fast: false, which computes in fp32.")
+
+
+def scoring_seconds(session: PolicySession, tried: TriedAnswers, precision: str) -> float:
+    """Measures the seconds of a pass over the tried answers in one precision: the faster of two after one that is not timed."""
+    prompts = [session.splits["train"].prompts[row] for row in tried.rows]
+    seconds = []
+    with evaluation_mode(session.policy, precision):
+        for _ in range(3):
+            started = time.perf_counter()
+            answer_tokens(session.policy, prompts, tried.answers, session.layout)
+            seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
 
 
 def same_reference(divergence: float, n: int, limit: float = KL_LIMIT) -> Certificate:

@@ -14,6 +14,7 @@ from tunesmith.tasks.policies.preflight import (
     REFERENCE_REMEDY,
     SAMPLES_REMEDY,
     ends_line,
+    precision_line,
     reward_line,
     same_reference,
     sample_line,
@@ -39,6 +40,7 @@ def model_checks(session: PpoSession) -> Iterator[CheckLine]:
     yield ends_line(session, figures)
     answers = tried(session, rollout)
     yield sample_line(session, answers)
+    yield precision_line(session, answers)
     yield proven(same_reference(figures["kl"], len(rows)), REFERENCE_REMEDY)
     yield proven(sampled_as_scored(session, answers), SAMPLES_REMEDY)
     remedy = "The update would begin away from the policy that sampled the answers."
