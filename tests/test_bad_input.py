@@ -158,6 +158,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "unknown upstream field": (recipe(upstream={"max_gradnorm": 1}), TRAIN, "max_gradnorm"),
     "owned upstream field": (recipe(upstream={"save_steps": 5}), TRAIN, "save_steps"),
     "bad override": (recipe(), [*TRAIN, "train.sed=1"], "train.seed"),
+    "reference model": (recipe(task="preference"), [*TRAIN, "preference.ref_model=builtin:minilm"], "No key names a reference model"),
     "override without value": (recipe(), [*TRAIN, "--overwrite", "train.seed"], "train.seed"),
     "weights for a regression": (recipe(task="regression", train={"class_weights": "balanced"}), TRAIN, "class_weights"),
     "layers and adapter": (recipe(adapter={"method": "lora"}, train={"train_layers": "last 1"}), TRAIN, "train_layers"),

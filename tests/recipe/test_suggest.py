@@ -94,8 +94,50 @@ def test_names_that_people_type_have_a_remedy_wherever_they_stand(line: str) -> 
     assert remedy in suggest_upstream(name) or OWNED[name] == suggest_upstream(name)
 
 
+REFERENCES = "ref_model reference_model ref_model_name ref_model_path reference_model_name_or_path model_ref ref_policy reference"
+REWARDS = "reward_model reward_model_path reward_models reward_model_name_or_path reward_fn reward_function"
+SECTIONS_OF_PREFERENCES = (
+    (),
+    ("model",),
+    ("preference",),
+    ("ppo",),
+    ("grpo",),
+    ("rewards",),
+    ("reward",),
+    ("train",),
+    ("rounds",),
+)
+
+
+@pytest.mark.parametrize("name", REFERENCES.split())
+def test_names_of_a_reference_model_say_that_it_is_the_model_at_the_start(name: str) -> None:
+    answers = {suggest(name, section) for section in SECTIONS_OF_PREFERENCES} | {
+        suggest_upstream(name),
+        suggest_override(name, "x"),
+    }
+    (answer,) = answers
+    assert answer.startswith("No key names a reference model: it is the model as its training starts.")
+    assert "as model.name" in answer
+
+
+@pytest.mark.parametrize("name", REWARDS.split())
+def test_names_of_a_reward_model_lead_to_the_reward_functions(name: str) -> None:
+    answers = {suggest(name, section) for section in SECTIONS_OF_PREFERENCES} | {
+        suggest_upstream(name),
+        suggest_override(name, "x"),
+    }
+    (answer,) = answers
+    assert answer.startswith("Write rewards: {reward_funcs: [RUN]}")
+
+
+@pytest.mark.parametrize("name", ["sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps"])
+def test_options_of_a_moving_reference_stay_keys(name: str) -> None:
+    assert suggest(name) == f"Did you mean preference.{name}?"
+
+
 KEY_IN_TEXT = re.compile(
-    r"\b(?:data|model|train|evaluate|embedding|sft|preference|pretraining|reward|parallel|upstream|diagnose)(?:\.[a-z_0-9]+)+"
+    r"\b(?:data|model|train|evaluate|embedding|sft|preference|pretraining|rewards?|ppo|grpo|rounds|parallel|upstream|diagnose)"
+    r"(?:\.[a-z_0-9]+)+"
 )
 
 

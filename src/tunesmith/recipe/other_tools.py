@@ -3,6 +3,7 @@
 Sources of the names: the fields of transformers.TrainingArguments and Seq2SeqTrainingArguments (4.x and 5.23), of TRL's
 SFTConfig, ModelConfig and ScriptArguments (1.16), of SentenceTransformerTrainingArguments (6.2), the arguments of
 ``from_pretrained``, the example scripts run_glue.py and run_clm.py, simpletransformers, SetFit, axolotl and LLaMA-Factory.
+Names of reference and reward models are also those of TRL's trainers of preferences and policies, of OpenRLHF and of verl.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ MORE_NAMES = by_name(
         "model.rope_parameters": "rope_scaling",
         "model.new_tokens": "special_tokens new_special_tokens resize_vocab",
         "pretraining.packing": "group_texts",
+        "model.name": "policy policy_model policy_model_path actor actor_model sft_model_path",
         "sft.chat_template": "template chat_template_path",
         "sft.loss_on": (
             "train_on_inputs train_on_prompt completion_only_loss assistant_only_loss mask_history roles_to_train train_on_eos"
@@ -58,6 +60,11 @@ _ONE_DEVICE = "The model is on one device, which is detected; parallel.processes
 _CACHE = "Nothing is cached: each run reads and tokenises its rows."
 _PADDING = "Batches are padded to their longest row; train.fast groups rows by length."
 _CORES = "The tokenizer uses every core by itself; upstream.dataloader_num_workers loads batches in further processes."
+_REFERENCE = (
+    "No key names a reference model: it is the model as its training starts. Name the model to start from, such as a finished "
+    "run, as model.name."
+)
+_REWARDS = "Write rewards: {reward_funcs: [RUN]}, with a finished run of task: reward, or a function: FILE.py:FUNCTION."
 _BASE = "The tokenizer and the configuration are those of model.name."
 
 # Names -> the sentence.
@@ -135,6 +142,22 @@ MORE_SENTENCES = by_name(
         "hub_model_id hub_strategy hub_always_push hub_private_repo hub_revision push_to_hub push_to_hub_model_id "
         "push_to_hub_organization push_to_hub_token push_dataset_to_hub export_hub_model_id": _HUB,
         "export_dir export_size": "The finished model is in RUN/model, as transformers loads it.",
+        "ref ref_model ref_models ref_model_name ref_model_name_or_path ref_model_path ref_model_id ref_model_revision "
+        "ref_model_init_kwargs ref_model_kwargs ref_model_adapters ref_model_quantization_bit ref_adapter_name ref_name ref_path "
+        "ref_policy ref_policy_path ref_pretrain model_ref model_ref_name policy_ref reference reference_model "
+        "reference_model_name reference_model_name_or_path reference_model_path reference_model_id reference_model_revision "
+        "reference_policy reference_policy_path force_use_ref_model": _REFERENCE,
+        "precompute_ref_log_probs precompute_ref_batch_size": (
+            "Leave it out: the reference's log-probabilities are computed with each batch, and none are kept in a file."
+        ),
+        "reference_free": "Losses without a reference are simpo, alphapo, cpo and orpo: preference.loss_type.",
+        "reward_model reward_models reward_model_name reward_model_name_or_path reward_model_path reward_model_id "
+        "reward_model_revision reward_model_adapters reward_model_quantization_bit reward_model_type reward_model_kwargs "
+        "reward_pretrain reward_path reward_adapter reward_fn reward_fns reward_func reward_function reward_functions "
+        "custom_reward_function remote_rm_url rm rm_path model_reward": _REWARDS,
+        "value_model value_model_path critic critic_model critic_model_path critic_pretrain": (
+            "Its value head reads the policy's own hidden states; with ppo.value_head: separate, those of a copy."
+        ),
         "save_optimizer_and_scheduler save_only_model not_saved_args": (
             "An unfinished run keeps the whole state for --resume; the finished run keeps only models."
         ),
