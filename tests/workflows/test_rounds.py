@@ -215,6 +215,12 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, model: Path, capsys: Any,
     assert not list(tmp_path.rglob("result.json"))
 
 
+def test_rounds_of_an_encoder_decoder_are_refused(tmp_path: Path, capsys: Any) -> None:
+    recipe = write_recipe(tmp_path, write_model(tmp_path / "t5", "t5"))
+    assert main(["rounds", str(recipe)]) == 2
+    assert "(t5): task: preference trains no encoder-decoder. Name a causal one" in capsys.readouterr().err
+
+
 def test_settings_may_change_until_something_was_sampled(tmp_path: Path, model: Path, capsys: Any) -> None:
     path = str(write_recipe(tmp_path, model))
     assert main(["rounds", path, "rounds.response_length=64"]) == 2

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tests.language_models import write_model
 from tests.models.language_bases import SAMPLE, save_base, steps, tokenizer
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.adapters.attach import add_language_adapter
@@ -22,6 +23,7 @@ from tunesmith.models.language.model import (
     add_tokens,
     detect_objective,
     load_language_model,
+    require_objective,
 )
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
@@ -67,6 +69,27 @@ def test_the_architecture_determines_the_context_of_a_token(family: str, setting
 def test_other_models_are_no_language_models(family: str, has_encoder: bool) -> None:
     with pytest.raises(ModelError, match="is no language model: neither causal nor masked nor encoder-decoder"):
         detect_objective(SimpleNamespace(model_type=family, is_encoder_decoder=has_encoder))
+
+
+@pytest.mark.parametrize(
+    ("family", "objectives", "message"),
+    [
+        (
+            "t5",
+            (CAUSAL,),
+            r"a seq2seq language model \(t5\): task: toy trains no encoder-decoder\. Name a causal one, .* task: ppo",
+        ),
+        ("t5", (CAUSAL, MASKED), r"trains no encoder-decoder\. Name an encoder, such as builtin:minilm, or a causal one, "),
+        ("bert", (CAUSAL,), r"is a masked language model \(bert\): it generates no answers\. .* task: reward train encoders"),
+    ],
+)
+def test_an_objective_that_a_task_does_not_train_is_refused(
+    tmp_path: Path, family: str, objectives: tuple[Objective, ...], message: str
+) -> None:
+    source = ModelSource(family, str(write_model(tmp_path / family, family)), "folder")
+    with pytest.raises(ModelError, match=message):
+        require_objective(source, objectives, "toy")
+    assert require_objective(source, (CAUSAL, MASKED, SEQ2SEQ), "toy").name == {"t5": "seq2seq", "bert": "masked"}[family]
 
 
 def test_the_wrong_kind_is_refused(base: ModelSource) -> None:

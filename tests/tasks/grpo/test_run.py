@@ -54,7 +54,7 @@ def test_settings_that_cannot_train_are_one_line(tmp_path, model, capsys, change
 
 def test_an_encoder_decoder_is_refused(tmp_path, capsys) -> None:
     path = written(tmp_path, write_model(tmp_path / "t5", "t5"), "grpo")
-    assert "task: grpo trains no model with an encoder. Name a causal one" in error(capsys, path, "check")
+    assert "task: grpo trains no encoder-decoder. Name a causal one" in error(capsys, path, "check")
 
 
 def test_a_reward_that_fails_later_ends_the_training(tmp_path, model, capsys) -> None:

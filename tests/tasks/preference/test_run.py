@@ -93,6 +93,18 @@ def test_bad_input_is_one_line(place: Path, capsys: pytest.CaptureFixture[str], 
     assert not (place / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [("t5", "(t5): task: preference trains no encoder-decoder"), ("bert", "(bert): it generates no answers")],
+)
+def test_a_model_that_is_not_causal_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], family: str, message: str
+) -> None:
+    model = write_model(tmp_path / family, family)
+    assert main(["check", str(place / "recipe.yaml"), f"output={tmp_path / 'out'}", f"model.name={model}"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_run_without_its_base_model_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test = next(str(path) for path in place.iterdir() if path.name.startswith("test."))
     (place / "llama").rename(place / "moved")

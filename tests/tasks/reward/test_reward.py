@@ -225,6 +225,31 @@ def test_bad_pairs_are_refused(load: Callable[..., Any], change: dict[str, Any],
         load("encoder", rows)
 
 
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ("t5", "task: reward trains no encoder-decoder. Name an encoder"),
+        ("bart", "task: reward trains no encoder-decoder. Name an encoder"),
+        ("mamba", "transformers has no model of type mamba with a head that gives a number"),
+        ("bert", "puts no special token behind a text"),
+        ("vit", "a model of type vit is no language model"),
+    ],
+)
+def test_models_that_give_no_rewards_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], family: str, message: str
+) -> None:
+    model = write_model(tmp_path / family, "bert" if family == "vit" else family)
+    if family == "vit":
+        (model / "config.json").write_text('{"model_type": "vit"}', encoding="utf-8")
+    for split, rows in (("train", PREFERENCES[:16]), ("validation", PREFERENCES[16:])):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation")}
+    recipe = {"task": "reward", "model": {"name": str(model)}, "data": data, "output": str(tmp_path / "run")}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    assert main(["check", str(tmp_path / "recipe.yaml")]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_judged_answers_are_also_classified(tmp_path: Path, bases: dict[str, Path]) -> None:
     rows = [
         {"prompt": f"how is the {thing} {i} ?", "completion": row[side], "label": side == "chosen"}

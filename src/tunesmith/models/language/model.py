@@ -96,6 +96,23 @@ def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Obj
     raise ModelError.one(where, message, remedy)
 
 
+def require_objective(source: ModelSource, objectives: Sequence[Objective], task: str) -> Objective:
+    """Returns the objective of a base model, from its config alone. Raises ModelError for one that the task does not train.
+
+    Args:
+        objectives: of the models that the task trains.
+    """
+    config = load_config(source)
+    objective = detect_objective(config, f"model.name {source.name}")
+    if objective not in objectives:
+        why = f"task: {task} trains no encoder-decoder" if objective.has_encoder else "it generates no answers"
+        remedy = "Name an encoder, such as builtin:minilm, or a causal one" if MASKED in objectives else "Name a causal one"
+        others = "sft and task: ppo train this one" if objective.has_encoder else "classification and task: reward train encoders"
+        message = f"{source.name} is a {objective.name} language model ({config.model_type}): {why}."
+        raise ModelError.one("model.name", message, f"{remedy}, such as builtin:pocket; task: {others}.")
+    return objective
+
+
 def load_language_model(
     source: ModelSource, tokenizer: PreTrainedTokenizerBase, objective: Objective, quantisation: Quantisation | None = None
 ) -> LoadedModel:

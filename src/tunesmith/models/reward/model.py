@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tunesmith.errors import ModelError
 from tunesmith.models.language.model import detect_objective
-from tunesmith.models.load import LoadedModel, model_errors, require_whole_base, set_padding
+from tunesmith.models.load import LoadedModel, load_config, model_errors, require_whole_base, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+HEAD_CLASS = "AutoModelForSequenceClassification"
 PAD = "<|pad|>"
 """The token that is added for padding where every special token ends texts."""
 
@@ -28,6 +30,7 @@ def load_reward_model(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -
     """
     from transformers import AutoModelForSequenceClassification
 
+    require_head_class(source)
     with model_errors(f"model.name {source.name}", "it cannot be loaded as a reward model"):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location,
@@ -47,6 +50,19 @@ def load_reward_model(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -
         separate_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     return LoadedModel(model, tokenizer, source, tuple(sorted({*info["missing_keys"], *mismatched})))
+
+
+def require_head_class(source: ModelSource) -> None:
+    """Raises ModelError for an architecture of which transformers has no class with a head that gives numbers."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
+    config = load_config(source)
+    own_classes = getattr(config, "auto_map", None) or {}
+    if config.model_type in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES or HEAD_CLASS in own_classes:
+        return
+    message = f"transformers has no model of type {config.model_type} with a head that gives a number, such as a reward."
+    remedy = "Name a model of another type: an encoder (bert, roberta, ...) or a causal one (llama, qwen2, gpt2, ...)."
+    raise ModelError.one(f"model.name {source.name}", message, remedy)
 
 
 def separate_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

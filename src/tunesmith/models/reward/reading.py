@@ -89,8 +89,9 @@ class AnswerReader:
         return out["input_ids"], out.get("token_type_ids") if both else None
 
     def end_place(self, ids: Sequence[int]) -> int:
-        """Returns the position of the token that ends a finished answer: the last special one."""
+        """Returns the position of the token that ends a finished answer: the last special one; an unknown token is text."""
         special = frozenset(self.tokenizer.all_special_ids) | frozenset(self.tokenizer.added_tokens_decoder)
+        special -= {self.tokenizer.unk_token_id}
         return next((i for i in range(len(ids) - 1, -1, -1) if ids[i] in special), len(ids))
 
     def cut(self, ids: Sequence[int]) -> list[int]:

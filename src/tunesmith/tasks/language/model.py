@@ -15,7 +15,7 @@ import torch
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.messages import Turn
 from tunesmith.data.chat.rows import Conversations
-from tunesmith.errors import ModelError, RecipeError
+from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
@@ -34,7 +34,7 @@ from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import is_head_alone
 from tunesmith.models.language.denoising import target_edges
 from tunesmith.models.language.masking import mask_tokens
-from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
+from tunesmith.models.language.model import CAUSAL, MASKED, SEQ2SEQ, Objective, add_tokens, load_language_model, require_objective
 from tunesmith.models.language.save import merged_unquantised
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import DEFAULT_TOKENS, LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
@@ -227,16 +227,13 @@ def stop_at(model: torch.nn.Module, ends: Sequence[int]) -> None:
 def objective_for(data: LanguageTaskData) -> Objective:
     """Returns the architecture's objective. Raises for another one in the recipe, and for a masked model with answers."""
     source, requested = data.source, data.recipe.pretraining.objective
-    config = load_config(source)
-    objective = detect_objective(config, f"model.name {source.name}")
+    trained = (CAUSAL, SEQ2SEQ, MASKED) if task_settings(data.recipe).plain_texts else (CAUSAL, SEQ2SEQ)
+    config, objective = load_config(source), require_objective(source, trained, data.recipe.task)
     if requested is not None and requested != objective.name:
         message = f"{source.name} is a {objective.name} language model ({config.model_type})."
         raise RecipeError.one("pretraining.objective", message, f"Write {objective.name}, or leave it out.")
     section = sequences(data.recipe)
     joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
-    if not task_settings(data.recipe).plain_texts and objective.needs_masking:
-        message = f"{source.name} is a masked language model ({config.model_type}): it generates no answers."
-        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
     if objective.needs_masking and joined:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
         raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of similar length.")

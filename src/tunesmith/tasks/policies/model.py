@@ -16,7 +16,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.row_clusters import row_clusters
-from tunesmith.errors import DataError, InputError, ModelError, RecipeError
+from tunesmith.errors import DataError, InputError, RecipeError
 from tunesmith.evaluation.rewards import Completions, completions_of
 from tunesmith.generation.decode import model_end_ids
 from tunesmith.generation.encoder_decoder import decoder_prefix
@@ -28,7 +28,7 @@ from tunesmith.models.chat.prompts import plain_ids, prompt_ids
 from tunesmith.models.chat.targets import closed
 from tunesmith.models.chat.template import Template, adopt_template, choose_template, to_messages
 from tunesmith.models.language.context_length import context_limit
-from tunesmith.models.language.model import CAUSAL, Objective, detect_objective, load_language_model
+from tunesmith.models.language.model import CAUSAL, Objective, load_language_model, require_objective
 from tunesmith.models.language.value_head import AnswerLayout
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
@@ -243,16 +243,8 @@ def load_policy(data: PolicyTaskData, seed: int, objectives: Sequence[Objective]
 
 def policy_objective(data: PolicyTaskData, objectives: Sequence[Objective]) -> Objective:
     """Returns the objective of the base model. Raises for one that the method does not train, and for fp16 on T5's relatives."""
-    config = load_config(data.source)
-    objective = detect_objective(config, f"model.name {data.source.name}")
-    if objective not in objectives:
-        why = (
-            "it generates no answers" if objective.needs_masking else f"task: {data.recipe.task} trains no model with an encoder"
-        )
-        message = f"{data.source.name} is a {objective.name} language model ({config.model_type}): {why}."
-        remedy = "Name a causal one, such as builtin:pocket" + (", or write task: ppo." if objective.has_encoder else ".")
-        raise ModelError.one("model.name", message, remedy)
-    refuse_fp16(data.recipe, config.model_type)
+    objective = require_objective(data.source, objectives, data.recipe.task)
+    refuse_fp16(data.recipe, load_config(data.source).model_type)
     return objective
 
 

@@ -20,11 +20,10 @@ from tunesmith.models.adapters.attach import adapter_config, add_language_adapte
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base
 from tunesmith.models.chat.answers import RenderedAnswers, answers_record, conversations_of, render_answers
 from tunesmith.models.chat.template import Template, adopt_template, choose_template
-from tunesmith.models.language.model import CAUSAL, Objective, detect_objective, load_language_model
+from tunesmith.models.language.model import CAUSAL, Objective, load_language_model, require_objective
 from tunesmith.models.language.reference import AdapterOff, frozen_copy
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
-from tunesmith.models.source import ModelSource
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import PREFERENCE_SCORES
 from tunesmith.recipe.metric_roles import METRIC
@@ -170,7 +169,7 @@ def read_model(data: PreferenceTaskData, seed: int) -> ReadModel:
     """Loads the base model without dropout, on this machine's device, and renders all rows."""
     recipe = data.recipe
     data.clock.part("loading")
-    require_causal(data.source)
+    require_objective(data.source, (CAUSAL,), recipe.task)
     tokenizer = load_tokenizer(data.source)
     requested, where = recipe.preference.chat_template, "preference.chat_template"
     template = choose_template(tokenizer, requested, conversations_of(data.rows.train), data.base, where)
@@ -188,14 +187,6 @@ def read_model(data: PreferenceTaskData, seed: int) -> ReadModel:
     loaded.model.to(device_name())
     scorer = Scorer(tokenizer, template, CAUSAL, language_fast_path(recipe, CAUSAL), int(tokenizer.pad_token_id))
     return ReadModel(loaded, scorer, rendered, generation_settings(recipe, rendered["train"]))
-
-
-def require_causal(source: ModelSource) -> None:
-    """Raises ModelError for a model that generates no answers."""
-    config = load_config(source)
-    if not detect_objective(config, f"model.name {source.name}").shifts_labels:
-        message = f"{source.name} is a masked language model ({config.model_type}): it generates no answers."
-        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket or the run of an sft.")
 
 
 def scored_split(source: PreferenceRows, rendered: RenderedAnswers, read: ReadModel, n_answers: int) -> PreferenceSplit:

@@ -23,7 +23,7 @@ from tunesmith.models.chat.answers import conversations_of
 from tunesmith.models.chat.prompts import plain_ids, prompt_ids
 from tunesmith.models.chat.render import render
 from tunesmith.models.chat.template import Template, adopt_template, choose_template, to_messages
-from tunesmith.models.language.model import CAUSAL, load_language_model
+from tunesmith.models.language.model import CAUSAL, load_language_model, require_objective
 from tunesmith.models.language.value_head import AnswerLayout
 from tunesmith.models.layers import set_dropout
 from tunesmith.models.load import load_tokenizer, max_input_tokens, position_limit
@@ -31,7 +31,6 @@ from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.language.batches import language_fast_path
 from tunesmith.tasks.language.model import stop_at
-from tunesmith.tasks.preference.model import require_causal
 from tunesmith.training.policies.answers import Tokens, answer_divergences, ended
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def policy_tokenizer(recipe: Recipe, base: Path, rows: Conversations) -> tuple[P
     Raises RecipeError for plain texts and a tokenizer that has a template.
     """
     source = find_model(recipe.model, base)
-    require_causal(source)
+    require_objective(source, (CAUSAL,), recipe.task)
     tokenizer = load_tokenizer(source)
     rows = beginnings(rows, tokenizer, 1)
     with_answers = conversations_of(as_judged(rows))

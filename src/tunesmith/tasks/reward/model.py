@@ -17,6 +17,7 @@ from tunesmith.models.chat.template import Template, adopt_template, choose_temp
 from tunesmith.models.encode import Encoded, length_record, used_token_ids
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.inference import supported_path
+from tunesmith.models.language.model import CAUSAL, MASKED, require_objective
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.models.reward.model import is_decoder, load_reward_model
@@ -60,6 +61,7 @@ def load(data: RewardData, seed: int, earlier: RewardSession | None = None) -> R
     """
     recipe = data.recipe
     data.clock.part("loading")
+    require_objective(data.source, (CAUSAL, MASKED), recipe.task)
     tokenizer = load_tokenizer(data.source)
     seed_everything(seed)
     loaded = load_reward_model(data.source, tokenizer)

@@ -14,7 +14,9 @@ from tunesmith.tasks.reward.model import RewardSession
 
 SHOWN_CHARACTERS = 80
 SAME_REMEDY = "Raise data.max_length, or write reward.truncation_side: left, which keeps the answers' ends."
-NOT_ENDED = "A reward model has to tell finished answers from those that were cut off. Use reward.truncation_side: left."
+NOT_ENDED = "A reward model has to tell finished answers from those that were cut off. "
+KEEP_ENDS = "Use reward.truncation_side: left."
+OTHER_TOKENIZER = "The tokenizer puts no special token behind a text, as [SEP] is: name a model, or model.tokenizer, that does."
 
 
 def model_checks(session: RewardSession) -> Iterator[CheckLine]:
@@ -55,5 +57,7 @@ def ends_line(session: RewardSession) -> CheckLine:
     n_open, total = sum(int((~rows).sum()) for rows in ended), sum(map(len, ended))
     if n_open:
         message = f"{n_open:,} of {plural(total, 'answer')} do not end with a special token."
-        return CheckLine("ends", f"{n_open:,} without", Problem("ends", "reward.truncation_side", message, NOT_ENDED))
+        is_kept = session.reader.truncation_side == "left"
+        where, remedy = ("model.tokenizer", OTHER_TOKENIZER) if is_kept else ("reward.truncation_side", KEEP_ENDS)
+        return CheckLine("ends", f"{n_open:,} without", Problem("ends", where, message, NOT_ENDED + remedy))
     return CheckLine("ends", f"all of {plural(total, 'answer')} end with a token that stands only after finished answers")
