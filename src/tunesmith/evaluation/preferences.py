@@ -13,6 +13,8 @@ from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs
 
 METRICS_OF_PROBABILITIES = ("log_loss", "calibration_error")
+REWARD_DIFFERENCE = "reward_difference"
+"""The name in ``Outputs.row_values`` of the reward of the chosen answer less that of the rejected one."""
 GAP_BINS = 5
 """Groups of pairs, of about the same size, in which the accuracy is reported by the gap of the annotators' scores."""
 
@@ -38,14 +40,8 @@ def pair_outputs(differences: Array, margins: Array | None = None, row_ids: Sequ
     probability = 1.0 / (1.0 + np.exp(-np.clip(values, -500, 500)))
     scores = np.stack([1.0 - probability, probability], axis=1)
     predictions = from_scores(SINGLE, np.ones(len(values), dtype=np.int64), scores, row_ids=row_ids)
-    return Outputs(SINGLE, predictions, bradley_terry_losses(values, margins), {"accuracy": pair_accuracy(values)})
-
-
-def differences_of(outputs: Outputs) -> Array:
-    """Returns the differences of rewards (N) by which outputs were made, to the precision of their probabilities."""
-    assert outputs.predictions is not None
-    probability = np.clip(outputs.predictions.scores[:, 1], 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(probability) - np.log1p(-probability))
+    scores_of_rows, of_rows = {"accuracy": pair_accuracy(values)}, {REWARD_DIFFERENCE: values}
+    return Outputs(SINGLE, predictions, bradley_terry_losses(values, margins), scores_of_rows, of_rows)
 
 
 class GapGroup(TypedDict):

@@ -23,6 +23,7 @@ from tunesmith.evaluation.preferences import pair_outputs
 from tunesmith.models.reward.saved import load_reward_run
 from tunesmith.tasks.reward.evaluation import rewards
 from tunesmith.tasks.reward.model import RewardSession
+from tunesmith.tasks.reward.outputs import prediction_columns
 
 HERE = {"prompt": "is it in the garden ?", "chosen": "yes it is in the garden .", "rejected": "no ."}
 
@@ -165,6 +166,14 @@ def test_ties_count_half_and_rows_count_alike() -> None:
     assert outputs.row_scores["accuracy"].tolist() == [1.0, 0.5, 0.0, 1.0, 0.0]
     assert outputs.losses is not None
     np.testing.assert_allclose(outputs.losses, -torch.nn.functional.logsigmoid(torch.tensor([1.0, 0.0, -1.0, 2.0, -0.5])))
+
+
+def test_the_table_has_the_differences_of_rewards_themselves(load: Callable[..., Any]) -> None:
+    """Their probabilities are 0 or 1 from a difference of 37 on."""
+    _, session = load()
+    differences = np.linspace(-300.0, 300.0, len(session.pairs["validation"]))
+    columns = prediction_columns(session, "validation", pair_outputs(differences))
+    assert columns["reward_difference"] == differences.tolist()
 
 
 def test_evaluate_and_compare_read_the_run(trained: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tunesmith.data.preferences import load as preferences
 from tunesmith.disk import write_text
 from tunesmith.evaluation.baselines.preferences import answer_text
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.preferences import accuracy_by_gap, differences_of
+from tunesmith.evaluation.preferences import REWARD_DIFFERENCE, accuracy_by_gap
 from tunesmith.models.adapters.save_classifier import TrainedHead, save_tokenizer
 from tunesmith.models.equivalence import equal_tokens, spread_by_length
 from tunesmith.models.load import load_tokenizer
@@ -70,7 +70,7 @@ def prediction_columns(session: RewardSession, split: str, outputs: Outputs) -> 
         "label": sides[0],
         "prediction": [chosen if won else rejected for chosen, rejected, won in zip(*sides, right, strict=True)],
         "accuracy": outputs.row_scores["accuracy"].tolist(),
-        "reward_difference": differences_of(outputs).tolist(),
+        REWARD_DIFFERENCE: outputs.row_values[REWARD_DIFFERENCE].tolist(),
         "loss": losses.tolist(),
         "text": [first_prompt(prompt)[:TEXT_CHARACTERS] if prompt else "" for prompt in rows.prompts],
         "rejected": sides[1],
@@ -102,8 +102,8 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
     session: RewardSession = evaluation.best.session
     split, rows = list(session.data.evaluation_rows.items())[-1]
     outputs = evaluation.best.outputs[split]
-    differences = differences_of(outputs)
-    record: dict[str, Any] = {"reward_difference": {"mean": float(differences.mean()), "std": float(differences.std())}}
+    differences = outputs.row_values[REWARD_DIFFERENCE]
+    record: dict[str, Any] = {REWARD_DIFFERENCE: {"mean": float(differences.mean()), "std": float(differences.std())}}
     if rows.gaps is not None:
         record["accuracy_by_gap"] = accuracy_by_gap(outputs.row_scores["accuracy"], np.array(rows.gaps))
     if evaluation.thresholds is not None:
