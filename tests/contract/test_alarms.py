@@ -80,6 +80,7 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "over-optimised": POLICIES,
     "both answers less likely": frozenset({"preference"}),
     "margin saturated": frozenset({"preference"}),
+    "loss far below zero": frozenset({"preference"}),
     "answer length drifted": frozenset({"preference"}),
     "not above length": frozenset({"preference", "reward"}),
     "not above words": frozenset({"reward"}),
@@ -98,6 +99,7 @@ AIMLESS = ("constant rewards", "value not learning")
 EQUAL = ("groups without variance",)
 SOLVED = ("at the ceiling",)
 DRIVEN, SHORTENED = ("both answers less likely", "margin saturated"), ("answer length drifted",)
+BOTTOMLESS = ("loss far below zero",)
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
 STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}
@@ -114,7 +116,7 @@ def planted_in(alarm: str) -> str:
     planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING, "solved": SOLVED}
     planted["cut"] = CUT
     planted |= {"hacked": HACKED, "aimless": AIMLESS, "equal": EQUAL}
-    planted |= {"driven": DRIVEN, "shortened": SHORTENED}
+    planted |= {"driven": DRIVEN, "shortened": SHORTENED, "bottomless": BOTTOMLESS}
     return next(name for name, alarms in planted.items() if alarm in alarms)
 
 
@@ -467,12 +469,21 @@ def driven(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Al
     return pushed(runs, case, "driven", 0.05)
 
 
+def bottomless(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run with a loss for data of which many pairs are reversed, on pairs of which none is."""
+    found = pushed(runs, case, "bottomless", 0.02, preference={"loss_type": "robust", "label_smoothing": 0.4})
+    assert "margin saturated" not in {alarm.name for alarm in found}
+    return found
+
+
 def shortened(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
     """A run that learns short answers, where the better answers of the evaluated rows are long."""
     return pushed(runs, case, "shortened", 0.01, turned=True)
 
 
-def pushed(runs: Runs, case: Case, name: str, learning_rate: float, *, turned: bool = False) -> tuple[Alarm, ...]:
+def pushed(
+    runs: Runs, case: Case, name: str, learning_rate: float, *, turned: bool = False, **sections: Any
+) -> tuple[Alarm, ...]:
     """A run of pairs whose shorter answer is always chosen, in the evaluated rows the longer one if they are turned."""
     longer = [{**row, "rejected": row["chosen"] + " and it was there"} for row in PREFERRED]
     other = longer[N_ROWS:]
@@ -481,6 +492,7 @@ def pushed(runs: Runs, case: Case, name: str, learning_rate: float, *, turned: b
     changes: dict[str, Any] = {
         "train": {"learning_rate": learning_rate, "n_evaluations": 1},
         "evaluate": {"answers": {"max_new_tokens": 16}},
+        **sections,
     }
     return runs.run(replace(case, rows=longer[:N_ROWS], other=other), name, **changes).result.alarms
 
@@ -499,4 +511,5 @@ RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]
     "cut": cut,
     "driven": driven,
     "shortened": shortened,
+    "bottomless": bottomless,
 }

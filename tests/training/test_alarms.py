@@ -48,6 +48,16 @@ SICK = {
 }
 
 
+@pytest.mark.parametrize(
+    ("measured", "far"), [((-1.0, -4.0, -4.0), False), ((-1.0, -4.0, -3.9), False), ((-1.0, -4.0, 2.0), True)]
+)
+def test_a_validation_loss_below_zero_is_far_only_if_it_rose(measured: tuple[float, ...], far: bool) -> None:
+    history = [{"step": i, "loss": -1.0 * i, "learning_rate": 1e-4} for i in range(1, 21)]
+    history += [{"step": 5 * i, "eval_loss": loss, "eval_mcc": 0.5} for i, loss in enumerate(measured, start=1)]
+    names = [alarm.name for alarm in alarms(replace(healthy(), history=history))]
+    assert ("validation far from training" in names) == far
+
+
 def test_a_healthy_run_raises_none() -> None:
     assert alarms(healthy()) == ()
 

@@ -205,7 +205,8 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
         return None
     lowest_step, lowest = min(measured, key=lambda pair: pair[1])
     last, training = measured[-1][1], float(np.mean(losses[-max(1, len(losses) // 10) :]))
-    if not (last > OVERFIT_FACTOR * lowest and last > OVERFIT_FACTOR * training):
+    # Of losses above 0: the last one is more than 1.5 times both. A loss may be below 0.
+    if not all(last - other > (OVERFIT_FACTOR - 1) * abs(other) for other in (lowest, training)):
         return None
     return Alarm(
         "validation far from training",

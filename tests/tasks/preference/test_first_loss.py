@@ -15,6 +15,7 @@ from tunesmith.models.language.reference import AdapterOff
 from tunesmith.tasks.preference import model as loading
 from tunesmith.tasks.preference import preflight
 from tunesmith.tasks.preference.model import PreferenceSession
+from tunesmith.tasks.preference.training import batch_loss
 from tunesmith.training.losses.preference import LOSSES
 
 REFERENCED = [name for name, loss in LOSSES.items() if loss.has_reference and name != "sft"]
@@ -48,6 +49,18 @@ def test_the_first_loss_is_that_of_the_table(llama: Path, tmp_path: Path, name: 
     found, expected = losses(session)
     assert expected == pytest.approx(FIRST[name], rel=1e-4)
     assert found == pytest.approx(FIRST[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "sft"])
+def test_only_the_losses_that_the_table_says_so_of_fall_below_zero(llama: Path, tmp_path: Path, name: str) -> None:
+    """The model differs much from its reference, by margins of both signs."""
+    smoothing = 0.4 if LOSSES[name].smoothing else None
+    _, session = session_of(llama, tmp_path, preference={"loss_type": name, "label_smoothing": smoothing})
+    with torch.no_grad():
+        session.model.lm_head.weight.mul_(60.0)
+        pairs = [[item, item + 1] for item in range(0, len(session.tokens), 2)]
+        found = [float(batch_loss(session, session.model, session.tokens, items)) for items in pairs]
+    assert (min(found) < 0) == LOSSES[name].unbounded
 
 
 def test_several_losses_add_up_by_their_weights(llama: Path, tmp_path: Path) -> None:

@@ -26,11 +26,15 @@ from tunesmith.tasks.preference.scoring import PreferenceSplit, outputs_of, scor
 from tunesmith.tasks.reward.evaluation import figures
 from tunesmith.tasks.task import Baselines, Evaluation
 from tunesmith.training.history import LogHistory
+from tunesmith.training.losses.preference_choice import ChosenLosses
 
 NLL_RISE = 0.05
 """Rise of the loss per token of chosen answers, in nats, that counts: a twentieth of the perplexity."""
 SATURATED, EARLY = 0.02, 0.5
 """A training loss below this share of its first value, before this share of the steps, leaves hardly a gradient for the rest."""
+FEWEST_LOGGED, ERRORS_BELOW = 4, 3.0
+"""Logged losses of the second half of a training that are enough, and standard errors by which their mean is below 0.
+With margins that do not depend on which pairs are reversed, at most 2 in 100 trainings on 64 or more are below by chance."""
 DRIFT_FACTOR, DRIFT_TOKENS = 1.5, 4
 """Generated answers that are so much longer or shorter than those before training have drifted."""
 
@@ -102,11 +106,12 @@ def judged_by_length(rows: RenderedAnswers, train: RenderedAnswers) -> Array:
 def alarms(session: PreferenceSession, evaluation: Evaluation) -> list[Alarm]:
     """Returns the alarms of preference runs: what happens while their loss falls."""
     name = list(session.splits)[-1]
-    split, ours = session.splits[name], evaluation.best.outputs[name]
+    split, ours, fit = session.splits[name], evaluation.best.outputs[name], evaluation.best.fit
     before = outputs_of(split.reference, split, session.losses)
     found = [
         both_fall(ours, before, name),
-        saturated(evaluation.best.fit.history, evaluation.best.fit.schedule.total_steps, session),
+        saturated(fit.history, fit.schedule.total_steps, session.losses),
+        below_zero(fit.history, session.losses, fit.schedule.total_steps / fit.schedule.steps_per_epoch),
         length_drift(ours, before, name, chosen_tokens(split)),
         not_above_length(evaluation, name),
     ]
@@ -129,17 +134,48 @@ def both_fall(ours: Outputs, before: Outputs, split: str) -> Alarm | None:
     return Alarm("both answers less likely", message, remedy)
 
 
-def saturated(history: LogHistory, total_steps: int, session: PreferenceSession) -> Alarm | None:
-    """Detects a training loss that is nearly zero early, so that the rest of the training hardly learns anything."""
-    if not session.losses.has_reference:
+def saturated(history: LogHistory, total_steps: int, losses_of_run: ChosenLosses) -> Alarm | None:
+    """Detects a training loss that is nearly zero early, so that the rest of the training hardly learns anything.
+
+    A loss that falls without limit keeps its gradient however large the margin is: it is not tested.
+    """
+    if not losses_of_run.has_reference or losses_of_run.unbounded_start:
         return None
     losses = [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
     step = next((step for step, loss in losses if loss < SATURATED * abs(losses[0][1])), None)
     if step is None or step > EARLY * total_steps:
         return None
     message = f"The training loss fell below {SATURATED:.0%} of its first value at step {step} of {total_steps}."
-    remedy = "Train for fewer steps, lower train.learning_rate, or use ipo, which has a margin that it does not exceed."
+    remedy = "Train for fewer steps, or lower train.learning_rate."
+    if "ipo" not in losses_of_run.names:
+        remedy = "Train for fewer steps, lower train.learning_rate, or use ipo, which has a margin that it does not exceed."
     return Alarm("margin saturated", message, remedy)
+
+
+def below_zero(history: LogHistory, losses: ChosenLosses, epochs: float) -> Alarm | None:
+    """Detects a training loss without a lowest value that is further below 0, in the second half, than it began above it.
+
+    ``robust`` estimates the loss of DPO from pairs of which a share, label_smoothing, is reversed. That loss is never below 0, so
+    the estimate is far below 0 only if fewer pairs are reversed, or if the model has learnt those that are. The standard error of
+    the mean is that of successive differences, which a trend does not change, and of distinct rows.
+
+    Args:
+        epochs: passes over the training rows.
+    """
+    start, logged = losses.unbounded_start, [entry["loss"] for entry in history if "loss" in entry]
+    late = np.array(logged[len(logged) // 2 :])
+    if not start or len(late) < FEWEST_LOGGED or not late.mean() < -start:
+        return None
+    error = np.sqrt(np.mean(np.diff(late) ** 2) / 2 * max(1.0, epochs / 2) / len(late))
+    if late.mean() + ERRORS_BELOW * error >= 0:
+        return None
+    message = (
+        f"The training loss of the second half is {number(float(late.mean()))}. It estimates a loss that is never below 0, "
+        f"assuming that {losses.label_smoothing:.1%} of the pairs are reversed (preference.label_smoothing): fewer are, or the "
+        "model has learnt the reversed ones, too. It falls without limit as long as the training goes on."
+    )
+    remedy = "Lower preference.label_smoothing to the share that is reversed, train for fewer steps, or use sigmoid or ipo."
+    return Alarm("loss far below zero", message, remedy)
 
 
 def chosen_tokens(split: PreferenceSplit) -> float:

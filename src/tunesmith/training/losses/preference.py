@@ -31,6 +31,7 @@ class PreferenceLoss:
         beta, label_smoothing: the defaults.
         more: further options of the section that it reads.
         experimental: TRL marks it as experimental, and may change or remove it.
+        unbounded: with ``label_smoothing`` above 0 it falls without limit as the margin grows. All others are never below 0.
     """
 
     trainer: TrainerKind
@@ -44,6 +45,7 @@ class PreferenceLoss:
     label_smoothing: float = 0.0
     more: tuple[str, ...] = ()
     experimental: bool = False
+    unbounded: bool = False
 
     @property
     def has_reference(self) -> bool:
@@ -87,7 +89,13 @@ LOSSES: Mapping[str, PreferenceLoss] = MappingProxyType(
             "dpo", "nca_pair", "the likelihood of each answer by itself, not their difference (Chen 2024)", always(2 * LN_2)
         ),
         "robust": PreferenceLoss(
-            "dpo", "robust", "DPO corrected for a share of flipped pairs (Chowdhury 2024)", always(LN_2), "optional", True
+            "dpo",
+            "robust",
+            "DPO corrected for a share of flipped pairs (Chowdhury 2024)",
+            always(LN_2),
+            "optional",
+            f_divergence=True,
+            unbounded=True,
         ),
         "bco_pair": PreferenceLoss("dpo", "bco_pair", "a classifier of good and bad answers (Jung 2024)", always(2 * LN_2)),
         "sppo_hard": PreferenceLoss(

@@ -88,6 +88,14 @@ class ChosenLosses:
     def is_experimental(self) -> bool:
         return any(loss.experimental for loss in self.losses)
 
+    @property
+    def unbounded_start(self) -> float:
+        """Returns the value, where nothing is learnt yet, of the losses that fall without limit; 0 where all are bounded."""
+        if not self.label_smoothing:
+            return 0.0
+        parts = [(weight, loss.first) for weight, loss in zip(self.weights, self.losses, strict=True) if loss.unbounded]
+        return sum(weight * first(self.beta, self.label_smoothing) for weight, first in parts if first is not None)
+
     def first_loss(self, chosen_nll: float, desirable_share: float) -> float | None:
         """Returns the loss while model and reference are equal; None where it is not known, as without a reference.
 
