@@ -185,7 +185,7 @@ def test_an_interrupted_experiment_goes_on_grows_and_starts_over(
     monkeypatch.setattr(several_runs.runs, "train", listened)
     assert main(words) == 130
     error = capsys.readouterr().err
-    assert "stopped by SIGTERM after step 2 of 6: run the same command again: finished runs are kept in " in error
+    assert "stopped by SIGTERM after step 2 of 6. To go on, run the same command again: finished runs are kept in " in error
     assert (tmp_path / "flips" / "random-50.partial").is_dir()
     assert main(words) == 0
     assert steps == [1, 2, 3, 4, 5, 6]

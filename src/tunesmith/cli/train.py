@@ -78,8 +78,8 @@ def explain_kept(folder: str, kept: str, command: str = "the same command") -> I
         from tunesmith.run_folder import locate_output
 
         text, place = str(error) or "interrupted", locate_output(folder).final
-        remedy = f"run {command} again: {kept} in {place}" if place.exists() else "nothing was written"
-        raise Interrupted(f"{text}: {remedy}.") from None
+        remedy = f". To go on, run {command} again: {kept} in {place}." if place.exists() else ": nothing was written."
+        raise Interrupted(f"{text}{remedy}") from None
 
 
 def paths(folder: Path) -> list[str]:

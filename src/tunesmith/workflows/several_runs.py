@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.data.preferences.written import data_of_written
 from tunesmith.disk import read_json, take_lock, write_text
-from tunesmith.errors import InputError, OutputError, require_equal, require_same_content
+from tunesmith.errors import OutputError, require_equal, require_same_content
 from tunesmith.progress import Listener
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.run_folder import (
