@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tests.contract.cases import BAD, GOOD, PREFERENCES
 from tunesmith.cli.main import main
+from tunesmith.data.readers.read import resolve_path
 from tunesmith.progress import Event
-from tunesmith.recipe.load import load_recipe
+from tunesmith.recipe.load import LoadedRecipe, load_recipe
 from tunesmith.workflows import several_runs
 from tunesmith.workflows.flip import FlipOptions, flip, reversed_positions
 
@@ -164,6 +165,22 @@ def test_other_rows_in_a_file_are_refused(
         (finished / name).write_bytes(rows)
     assert f"{key}: its content has changed since the experiment was started" in capsys.readouterr().err
     assert contents(finished / "flips") == before
+
+
+def test_rows_are_those_of_the_current_folder_where_the_recipe_has_an_experiment_of_that_name(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read = []
+
+    def train(loaded: LoadedRecipe, **_named: object) -> None:
+        read.append(resolve_path(loaded.recipe.data.train, loaded.base))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(several_runs.runs, "train", train)
+    monkeypatch.chdir(tmp_path)
+    assert (finished / "flips" / "data" / "train-random-50.jsonl").exists()
+    assert main(["experiment", "flip", str(finished / "recipe.yaml"), "output=flips", "--shares", "0.5"]) == 130
+    assert read == [tmp_path / "flips" / "data" / "train-random-50.jsonl"]
 
 
 def test_an_interrupted_experiment_goes_on_grows_and_starts_over(
