@@ -38,6 +38,7 @@ TRAINING_TESTS = (
     "workflows/test_adapt.py",
     "workflows/test_compare_models.py",
     "workflows/test_estimator.py",
+    "workflows/test_flip.py",
     "workflows/test_notebook.py",
     "workflows/test_python_api.py",
     "workflows/test_rounds.py",

@@ -185,3 +185,17 @@ def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], started: st
     if changed:
         changes = {key: f"was {before.get(key)} when {started} started, is {now.get(key)} now." for key in changed}
         raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
+
+
+def require_same_content(before: Mapping[str, str], now: Mapping[str, str], started: str, remedy: str) -> None:
+    """Raises InputError that names each input whose content has changed since work was started.
+
+    Args:
+        before, now: recipe key -> sha256; empty for a file that cannot be read.
+        started: what was started, with its verb: ``the run was``.
+    """
+    changed = [key for key in now if key in before and before[key] != now[key]]
+    if changed:
+        message = "its content has changed since {} started (sha256 {}, now {})."
+        changes = {key: message.format(started, f"{before[key]:.12}", f"{now[key]:.12}" or "unknown") for key in changed}
+        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from tunesmith.disk import PART, is_same_file, take_lock, uninterrupted, write_text
-from tunesmith.errors import InputError, Interrupted, ModelError, OutputError, Problem, require_equal
+from tunesmith.errors import InputError, Interrupted, ModelError, OutputError, require_equal, require_same_content
 
 RESULT, RECORD, LOCK = "result.json", "run.json", "writer.lock"
 PREDICTIONS, PREDICTIONS_OF_SEEDS = "predictions.parquet", "predictions_of_seeds.parquet"
@@ -159,9 +159,12 @@ def require_only_a_run(path: Path) -> None:
         others = files_that_are_not_in(written, path) if isinstance(written, list) else []
         message = "the folder of this run also holds files that it did not write"
     if others:
-        more = ", ..." if len(others) > SHOWN_NAMES else ""
-        shown = ", ".join(sorted(others)[:SHOWN_NAMES]) + more
-        raise OutputError.one(str(path), f"{message}: {shown}. Only a run and nothing else is replaced.", CHOOSE)
+        raise OutputError.one(str(path), f"{message}: {shown_names(others)}. Only a run and nothing else is replaced.", CHOOSE)
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Lists the first names of files, in their order, for a message."""
+    return ", ".join(sorted(names)[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
 
 
 def files_that_are_not_in(written: list[str], path: Path) -> list[str]:
@@ -312,12 +315,7 @@ def require_same_inputs(folder: RunFolder, inputs: Mapping[str, str]) -> None:
     if before is None:
         message = "it was started by an earlier version, which did not record its inputs."
         raise OutputError.one(str(folder.work), message, "Start over with --overwrite.")
-    changed = [key for key in inputs if key in before and before[key] != inputs[key]]
-    if changed:
-        remedy = "Put the earlier file back, or start over with --overwrite."
-        message = "its content has changed since the run was started (sha256 {}, now {})."
-        changes = {key: message.format(f"{before[key]:.12}", f"{inputs[key]:.12}" or "unknown") for key in changed}
-        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
+    require_same_content(before, inputs, "the run was", "Put the earlier file back, or start over with --overwrite.")
 
 
 def settings(text: str) -> dict[str, Any]:

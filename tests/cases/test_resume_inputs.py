@@ -52,6 +52,7 @@ SFT = {
     "sft": {"chat_template": "template.jinja"},
     "evaluate": {"general": "more.csv", "answers": {"function": "score.py:score"}},
 }
+REWARD = {"task": "reward", "reward": {"shifted": "more.csv", "chat_template": "template.jinja"}}
 EMBEDDING = {"task": "embedding", "data": {"train": "train.csv", "validation": "validation.csv", "also": ["more.csv"]}}
 
 
@@ -68,6 +69,8 @@ EMBEDDING = {"task": "embedding", "data": {"train": "train.csv", "validation": "
         (SFT, "template.jinja", "sft.chat_template"),
         (SFT, "more.csv", "evaluate.general"),
         (EMBEDDING, "more.csv", "data.also[0]"),
+        (REWARD, "more.csv", "reward.shifted"),
+        (REWARD, "template.jinja", "reward.chat_template"),
     ],
 )
 def test_a_changed_file_is_named(

@@ -16,6 +16,7 @@ from tests.language_models import questions, write_model
 from tunesmith.cli.main import main
 from tunesmith.data.preferences.sampled import read_sampled
 from tunesmith.workflows import rounds as workflow
+from tunesmith.workflows import several_runs
 
 REWARDS = """
 def first_half(completions, completion_ids, **_):
@@ -123,7 +124,7 @@ def test_finished_rounds_are_kept_and_another_recipe_is_refused(
     def refuse(*_arguments: object, **_named: object) -> None:
         raise AssertionError("a finished round is trained again")
 
-    monkeypatch.setattr(workflow.runs, "train", refuse)
+    monkeypatch.setattr(several_runs.runs, "train", refuse)
     assert main(["--json", "rounds", str(folder / "recipe.yaml")]) == 0  # one round in the recipe, two are finished
     again = json.loads(capsys.readouterr().out)
     assert again["rounds"][2]["verdicts"][0]["difference"] == found.rounds[2].verdicts[0].difference
@@ -136,7 +137,7 @@ def test_finished_rounds_are_kept_and_another_recipe_is_refused(
         assert main(["rounds", str(folder / "recipe.yaml")]) == 2
     finally:
         prompts.write_text(before, encoding="utf-8")
-    assert "data.train: was" in capsys.readouterr().err
+    assert "data.train: its content has changed since the rounds were started" in capsys.readouterr().err
 
 
 def test_a_person_annotates_and_compares(tmp_path: Path, model: Path, capsys: Any) -> None:
@@ -163,7 +164,7 @@ def test_a_person_annotates_and_compares(tmp_path: Path, model: Path, capsys: An
 
 
 def test_a_round_that_was_stopped_goes_on(tmp_path: Path, model: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, train = str(write_recipe(tmp_path, model)), workflow.runs.train
+    recipe, train = str(write_recipe(tmp_path, model)), several_runs.runs.train
     data = tmp_path / "out" / "data"
 
     def stop(*_arguments: object, **_named: object) -> None:
@@ -173,16 +174,16 @@ def test_a_round_that_was_stopped_goes_on(tmp_path: Path, model: Path, capsys: A
     assert main(["rounds", recipe]) == 130
     monkeypatch.undo()
     assert not list(data.rglob("*.jsonl"))
-    monkeypatch.setattr(workflow.runs, "train", stop)
+    monkeypatch.setattr(several_runs.runs, "train", stop)
     assert main(["rounds", recipe]) == 130
-    assert "Give the same command again to go on" in capsys.readouterr().err
+    assert "run the same command again: finished parts are kept in" in capsys.readouterr().err
     sampled = (data / "round-1" / "sampled.jsonl").read_bytes()
-    monkeypatch.setattr(workflow.runs, "train", train)
+    monkeypatch.setattr(several_runs.runs, "train", train)
     divergences = workflow.held_out
     monkeypatch.setattr(workflow, "held_out", lambda plan, number: stop() if number else divergences(plan, number))
     assert main(["rounds", recipe]) == 130  # after the training
     monkeypatch.setattr(workflow, "held_out", divergences)
-    monkeypatch.setattr(workflow.runs, "train", stop)
+    monkeypatch.setattr(several_runs.runs, "train", stop)
     assert main(["--json", "rounds", recipe]) == 0
     assert len(json.loads(capsys.readouterr().out)["rounds"]) == 2
     assert (data / "round-1" / "sampled.jsonl").read_bytes() == sampled

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
-from tunesmith.cli.train import explain_interruption
+from tunesmith.cli.train import explain_kept
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidates", metavar="FILE", help="prompts with responses and scores: the score of the selected answers"
     )
-    parser.add_argument("--overwrite", action="store_true", help="use an output folder that holds something else")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start over: remove the runs of the experiment in the output folder"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -37,7 +39,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     loaded = recipes.load(args.recipe, list(args.overrides))
     options = FlipOptions(tuple(args.shares or SHARES), args.order, args.gap, args.candidates)
-    with explain_interruption(loaded.recipe.output, "run the same command again: finished runs are kept."):
+    command = "the same command without --overwrite" if args.overwrite else "the same command"
+    with explain_kept(loaded.recipe.output, "finished runs are kept", command):
         found = flip(loaded, options, overwrite=args.overwrite, listener=terminal.listener)
     heads = ("reversed", "training pairs", f"accuracy on {found.split}", "agreement (cap)", "selected score")
     rows = [
@@ -61,7 +64,7 @@ VERB = Verb(
     does="train with growing shares of reversed pairs, and show what that costs",
     about="Trains a recipe of task: reward or preference once for each share of reversed pairs in train and\n"
     "validation, and measures every run on pairs that are not reversed. Runs, flip.csv, flip.json and report.html\n"
-    "are in the recipe's output folder.",
+    "are in the recipe's output folder. Finished runs are kept: the same command goes on, also with further shares.",
     example="tunesmith experiment flip reward.yaml --shares 0 0.2 0.4\n"
     "tunesmith experiment flip reward.yaml --order smallest --candidates lists.jsonl",
     add_arguments=add_arguments,

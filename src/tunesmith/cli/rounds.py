@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tunesmith.cli import recipes
 from tunesmith.cli.compare import verdict_lines
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
-from tunesmith.errors import Interrupted
+from tunesmith.cli.train import explain_kept
 
 if TYPE_CHECKING:
     from tunesmith.workflows.round_results import Rounds
@@ -29,7 +27,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     own = [] if args.rounds is None else [f"rounds.n={args.rounds}"]
     loaded = recipes.load(args.recipe, [*args.overrides, *own])
-    with explained_interruption(loaded.recipe.output):
+    with explain_kept(loaded.recipe.output, "finished parts are kept"):
         found = rounds(loaded, listener=terminal.listener)
     lines = [*table(figure_rows(found)), ""]
     for one in found.rounds:
@@ -40,16 +38,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     lines += waiting_lines(found, args) or [f"model       {found.rounds[-1].run}"]
     lines.append(f"report      {found.folder / PAGE}")
     return Outcome({**record_of(found), "folder": str(found.folder)}, lines=lines)
-
-
-@contextmanager
-def explained_interruption(output: str) -> Iterator[None]:
-    """Says of rounds that were interrupted how they go on."""
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted):
-        message = f"interrupted: what is finished is in {output}. Give the same command again to go on."
-        raise Interrupted(message) from None
 
 
 def figure_rows(found: Rounds) -> list[tuple[str, ...]]:

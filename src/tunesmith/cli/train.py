@@ -69,6 +69,19 @@ def explain_interruption(output: str, remedy: str = CONTINUE) -> Iterator[None]:
         raise Interrupted(text if work.exists() or str(error) else f"{text}: nothing was written.") from None
 
 
+@contextmanager
+def explain_kept(folder: str, kept: str, command: str = "the same command") -> Iterator[None]:
+    """Says of a command that makes a folder of several runs, and was interrupted, how it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as error:
+        from tunesmith.run_folder import locate_output
+
+        text, place = str(error) or "interrupted", locate_output(folder).final
+        remedy = f". To go on, run {command} again: {kept} in {place}." if place.exists() else ": nothing was written."
+        raise Interrupted(f"{text}{remedy}") from None
+
+
 def paths(folder: Path) -> list[str]:
     """Lists the files of the run that exist."""
     kept = sorted(folder.glob("checkpoints/**/step-*"), key=lambda path: int(path.name.removeprefix("step-")))

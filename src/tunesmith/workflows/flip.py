@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,22 +19,39 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.preferences.load import load_pairs
 from tunesmith.data.preferences.rows import PreferencePairs
-from tunesmith.data.preferences.written import data_of_written, write_pairs
+from tunesmith.data.preferences.written import pairs_text, write_pairs
+from tunesmith.data.readers.hashes import hash_path
 from tunesmith.disk import write_text
 from tunesmith.errors import DataError, InputError, RecipeError
 from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.results import Metric
-from tunesmith.run_folder import RESULT, claim, locate_output
+from tunesmith.run_folder import RESULT, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.tasks.reward.candidates import read_candidates
-from tunesmith.workflows import train as runs
+from tunesmith.workflows.inputs import hash_model
+from tunesmith.workflows.several_runs import (
+    Origin,
+    Workflow,
+    origin_of,
+    require_same_origin,
+    start_over,
+    train_on_pairs,
+    write_origin,
+)
 
 Order = Literal["random", "smallest", "largest"]
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 RECORD, TABLE, PAGE = "flip.json", "flip.csv", "report.html"
+FLIP = Workflow(
+    "the experiment was",
+    "*/run.json",
+    ("output",),
+    "Set it back, choose another output (output=FOLDER), or start over with --overwrite.",
+    (RECORD, TABLE, PAGE, "data/train-*.jsonl", "data/validation-*.jsonl", "data/test.jsonl"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,11 +100,11 @@ class FlipExperiment:
 
 @dataclass(frozen=True)
 class FlipOptions:
-    """What an experiment varies.
+    """What an experiment varies. Paths are relative to the current folder.
 
     Attributes:
         order: which pairs are reversed first: random ones, or those of the smallest or largest gap.
-        gap_run: a reward run whose difference of rewards is the gap; None: that of the rows' scores.
+        gap_run: the folder of a reward run whose difference of rewards is the gap; None: that of the rows' scores.
         candidates: a file of prompts with lists of answers and scores, for the downstream score; None without.
     """
 
@@ -100,28 +120,38 @@ def flip(
     """Trains the recipe once for each share of reversed pairs, and measures every run on pairs that are not reversed.
 
     Reversed are pairs of train and, by the same share at random, of validation, as wrong preferences would be in both. Pairs that
-    are reversed at one share are so at every larger one. Everything lies in the recipe's output folder; runs that are finished
-    there are not trained again.
+    are reversed at one share are so at every larger one. Everything lies in the recipe's output folder. Runs that are finished
+    there are not trained again, also those of shares that are not named now; a run that was interrupted goes on.
 
-    Raises InputError if the recipe has no pairs, or a run cannot start.
+    Args:
+        overwrite: start over, and remove the runs of an earlier experiment.
+
+    Raises InputError if the recipe has no pairs, a run cannot start, or an option, a setting or a file has changed since the
+    experiment was started.
     """
     options = FlipOptions() if options is None else options
     require_flippable(loaded, options)
     if options.candidates is not None:
-        read_candidates(options.candidates, loaded.base)
+        read_candidates(options.candidates)
     splits = load_pairs(loaded.recipe, loaded.base).named()
     if "validation" not in splits:
         raise DataError.one("data.validation", "there are no validation rows to select checkpoints on.", "Give a fraction.")
-    folder = output_folder(loaded.recipe.output, overwrite=overwrite)
-    gaps = gaps_of(splits["train"], options, loaded.base)
-    (folder / "data").mkdir(parents=True, exist_ok=True)
+    folder, origin = locate_output(loaded.recipe.output).final, origin_of_experiment(loaded, options, splits)
+    if not overwrite:
+        require_same_origin(folder, FLIP, origin)
+    gaps = gaps_of(splits["train"], options)
+    if overwrite:
+        start_over(folder, FLIP)
+    write_origin(folder, origin)
     if "test" in splits:
         write_pairs(splits["test"], folder / "data" / "test.jsonl")
+    for note in loaded.notes:
+        listener(Event("note", note))
     points: list[FlipPoint] = []
-    for share in sorted(set(options.shares)):
-        listener(Event("note", f"{share:.0%} of the pairs reversed"))
+    for share in shares_of(folder, options):
+        listener(Event("note", f"{share * 100:g}% of the pairs reversed"))
         run, n_reversed = run_with(loaded, splits, share, (options, gaps, folder), listener)
-        points.append(point_of(run, share, n_reversed, points, options, loaded.base))
+        points.append(point_of(run, share, n_reversed, points, options))
     found = FlipExperiment(folder, options.order, "test" if "test" in splits else "validation", tuple(points))
     write_record(found)
     return found
@@ -135,29 +165,58 @@ def require_flippable(loaded: LoadedRecipe, options: FlipOptions) -> None:
     if options.candidates is not None and not task_settings(loaded.recipe).has_key(("reward",)):
         message = f"the task is {loaded.recipe.task}, and only reward models select among candidates."
         raise InputError.one("--candidates", message, "Remove it, or use a recipe of task: reward.")
+    if options.candidates is not None and loaded.recipe.train.save_strategy == "none":
+        message = "the runs keep no model to select with (train.save_strategy: none)."
+        raise InputError.one("--candidates", message, "Remove it, or write train.save_strategy=best.")
+    if options.gap_run is not None and options.order == "random":
+        message = "pairs are reversed at random, and no gap is read."
+        raise InputError.one("--gap", message, "Add --order smallest or --order largest, or remove it.")
     wrong = [share for share in options.shares if not 0 <= share <= 0.5]
     if wrong or not options.shares:
         message = f"{listed(wrong) or 'nothing'} is no share of reversed pairs."
         raise InputError.one("--shares", message, "Give numbers from 0 to 0.5; at 0.5 nothing is left to learn.")
 
 
-def output_folder(output: str, *, overwrite: bool) -> Path:
-    """Returns the folder of the experiment, which may hold an earlier part of it. Raises InputError if it is something else."""
-    path = locate_output(output).final
-    if path.exists() and not (path / "data").is_dir() and not overwrite:
-        claim(output)  # refuses it, with the remedy
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+def origin_of_experiment(loaded: LoadedRecipe, options: FlipOptions, splits: Mapping[str, PreferencePairs]) -> Origin:
+    """Returns what makes the runs: the recipe, all options but the shares, the content of files, and rows that are in no file."""
+    gap, candidates = here(options.gap_run), here(options.candidates)
+    names = {"--gap": gap, "--candidates": candidates}
+    hashes = {"--gap": None if gap is None else hash_model(gap, Path())}
+    hashes["--candidates"] = None if candidates is None else hash_path(Path(candidates))
+    for split, rows in splits.items():
+        name = loaded.recipe.data.file(split)
+        if name is not None and not is_file_name(name):
+            hashes[f"data.{split}"] = hashlib.sha256(pairs_text(rows).encode("utf-8", "backslashreplace")).hexdigest()
+    inputs = {key: value for key, value in hashes.items() if value is not None}
+    return origin_of(loaded, FLIP, {"--order": options.order, **names}, inputs)
 
 
-def gaps_of(rows: PreferencePairs, options: FlipOptions, base: Path) -> Array | None:
+def here(name: str | None) -> str | None:
+    """Returns the absolute path of a file that an option names, relative to the current folder; hub names as they are."""
+    return name if name is None or not is_file_name(name) else os.path.abspath(os.path.expanduser(name))
+
+
+def shares_of(folder: Path, options: FlipOptions) -> list[float]:
+    """Returns the shares that are named, and those of finished runs in the folder, in ascending order."""
+    names = {run_name(options.order, share) for share in options.shares}
+    names |= {path.parent.name for path in folder.glob(f"{options.order}-*/{RESULT}")}
+    found = [re.fullmatch(rf"{options.order}-([\d.]+(?:e-\d+)?)", name) for name in names]
+    return sorted(float(match[1]) / 100 for match in found if match is not None)
+
+
+def run_name(order: Order, share: float) -> str:
+    """Returns the name of a run's folder, which tells its share in per cent."""
+    return f"{order}-{share * 100 + 0.0:g}"  # + 0.0: a share of -0 is 0
+
+
+def gaps_of(rows: PreferencePairs, options: FlipOptions) -> Array | None:
     """Returns the gap of each training pair (N); None where pairs are reversed at random. Raises InputError without gaps."""
     if options.order == "random":
         return None
     if options.gap_run is not None:
         from tunesmith.models.reward.saved import load_reward_run
 
-        model = load_reward_run(base / options.gap_run)
+        model = load_reward_run(Path(os.path.expanduser(options.gap_run)))
         difference: Array = model.rewards(rows.prompts, rows.chosen) - model.rewards(rows.prompts, rows.rejected)
         return np.abs(difference)
     if rows.gaps is None:
@@ -184,7 +243,7 @@ def run_with(
 ) -> tuple[Run, int]:
     """Trains the recipe with a share of the pairs reversed, unless that was done; returns also the number of reversed pairs."""
     (options, gaps, folder), seed = place, loaded.recipe.train.seed
-    name = f"{options.order}-{share * 100:g}"
+    name, has_groups = run_name(options.order, share), splits["train"].groups is not None
     train = reversed_positions(len(splits["train"]), share, gaps, options.order, seed)
     if (folder / name / RESULT).exists():
         return Run.load(folder / name), len(train)
@@ -195,23 +254,18 @@ def run_with(
     write_pairs(splits["validation"], data / f"validation-{name}.jsonl", validation if "test" in splits else ())
     files = {"train": data / f"train-{name}.jsonl", "validation": data / f"validation-{name}.jsonl"}
     files |= {"test": data / "test.jsonl"} if "test" in splits else {}
-    section = data_of_written(loaded.recipe.data, files, has_groups=splits["train"].groups is not None)
-    recipe: Recipe = loaded.recipe.model_copy(update={"data": section, "output": str(folder / name)})
-    run = runs.train(replace(loaded, recipe=recipe), listener=listener)
-    assert run is not None, "one process"
-    return run, len(train)
+    return train_on_pairs(loaded, files, folder / name, has_groups=has_groups, listener=listener), len(train)
 
 
-def point_of(
-    run: Run, share: float, n_reversed: int, earlier: Sequence[FlipPoint], options: FlipOptions, base: Path
-) -> FlipPoint:
+def point_of(run: Run, share: float, n_reversed: int, earlier: Sequence[FlipPoint], options: FlipOptions) -> FlipPoint:
     """Returns the figures of a run."""
     by_split = {metric.split: metric for metric in run.result.metrics if metric.name == "accuracy"}
     evaluated = by_split.get("test") or by_split["validation"]
     agreement = by_split.get("validation") if "test" in by_split else None
-    accuracy = evaluated.value or 0.0
+    accuracy = evaluated.value
+    assert accuracy is not None, "the accuracy of pairs is defined"
     first = earlier[0].accuracy if earlier else accuracy
-    downstream = None if options.candidates is None else selected_score(run.folder, options.candidates, base)
+    downstream = None if options.candidates is None else selected_score(run.folder, options.candidates)
     return FlipPoint(
         share=share,
         n_reversed=n_reversed,
@@ -229,7 +283,7 @@ def point_of(
     )
 
 
-def selected_score(run: Path, candidates: str, base: Path) -> Metric:
+def selected_score(run: Path, candidates: str) -> Metric:
     """Returns the score of the answer that a reward model selects among the candidates of each prompt, with its interval.
 
     A prompt counts 1 if the selected answer has the best score, 0 if it has the worst, else in proportion.
@@ -239,7 +293,7 @@ def selected_score(run: Path, candidates: str, base: Path) -> Metric:
     from tunesmith.evaluation.metrics.means import mean_metric
     from tunesmith.models.reward.saved import load_reward_run
 
-    lists, model = read_candidates(candidates, base), load_reward_run(run)
+    lists, model = read_candidates(candidates), load_reward_run(run)
     values = []
     for of_prompt in lists:
         rewards = model.rewards([of_prompt.prompt] * len(of_prompt.answers), of_prompt.answers)

@@ -230,8 +230,10 @@ def experiment(
         shares, order: of reversed pairs, and which are reversed first.
         gap: a reward run whose rewards give the gaps; None: the scores of the rows.
         candidates: prompts with responses and scores, for the score of the answers that a reward model selects.
+        overwrite: remove the runs of an earlier experiment in the recipe's output, and start over.
 
-    Raises RecipeError for another experiment, and InputError if the recipe has no pairs.
+    Raises RecipeError for another experiment, and InputError if the recipe has no pairs, or an option, a setting or a file has
+    changed since the experiment was started.
 
     Example::
 

@@ -50,6 +50,8 @@ def named_files(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "evaluate.answers.function": None if function is None else function.rpartition(":")[0],
         **{f"rewards.reward_funcs[{i}]": name.rpartition(":")[0] for i, name in enumerate(recipe.rewards.reward_funcs)},
         "rewards.gold": None if recipe.rewards.gold is None else recipe.rewards.gold.rpartition(":")[0],
+        "reward.shifted": recipe.reward.shifted,
+        "reward.chat_template": recipe.reward.chat_template,
         "sft.chat_template": recipe.sft.chat_template,
         "ppo.chat_template": recipe.ppo.chat_template,
         "grpo.chat_template": recipe.grpo.chat_template,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +12,25 @@ from tunesmith.data.chat.prompts import load_prompt_data
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.leakage import find_leaks
 from tunesmith.data.preferences.sampled import shown_prompt
-from tunesmith.disk import read_json, write_text
-from tunesmith.errors import DataError, OutputError, RecipeError, require_equal
+from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.rewards import Rewards
 from tunesmith.models.reward.source import load_sources
 from tunesmith.preflight.static import require_validation
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.reinforcement_sections import RewardsSection, RoundsSection
 from tunesmith.recipe.sections import Recipe
-from tunesmith.run_folder import locate_output, settings
+from tunesmith.run_folder import locate_output
 from tunesmith.tasks.preference.data import check_options, require_trl
 from tunesmith.training.losses.preference_choice import choose_losses
-from tunesmith.workflows.inputs import input_hashes
+from tunesmith.workflows.several_runs import Workflow, origin_of, require_same_origin, write_origin
 
 if TYPE_CHECKING:
     from tunesmith.generation.sampling import Sampling
 
-STARTED = "started.json"
-NOT_FIXED = ("output", "rounds.n")
-"""Settings that may change between two calls."""
+ROUNDS = Workflow(
+    "the rounds were", "data/round-*/*", ("output", "rounds.n"), "Set it back, or choose another output: output=FOLDER."
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Plan:
         preference = recipe.preference.model_copy(update={"chat_template": self.template})
         change: dict[str, Any] = {"rounds": None, "rewards": RewardsSection(), "preference": preference}
         if number:
-            change["model"] = recipe.model.model_copy(update={"name": str(self.run(number)), "revision": None})
+            change["model"] = recipe.model.model_copy(update={"name": str(self.run(number).absolute()), "revision": None})
         return recipe.model_copy(update=change)
 
     def sampling(self, *seed: int) -> Sampling:
@@ -110,7 +108,9 @@ def plan_of(loaded: LoadedRecipe, listener: Listener) -> Plan:
     tokenizer, template = policy_tokenizer(recipe, base, data.train)
     prompts = {name: beginnings(rows, tokenizer, section.prompt_tokens) for name, rows in data.named().items()}
     prompts, leaks = without_leaks(prompts)
-    folder = started_folder(loaded)
+    folder, origin = locate_output(recipe.output).final, origin_of(loaded, ROUNDS)
+    require_same_origin(folder, ROUNDS, origin)
+    write_origin(folder, origin)
     named = template.name if template.source == "named" else recipe.preference.chat_template
     for note in (*data.notes, *leaks):
         listener(Event("note", note))
@@ -135,27 +135,3 @@ def without_leaks(prompts: Mapping[str, Conversations]) -> tuple[dict[str, Conve
         if not len(kept[name]):
             raise DataError.one(f"data.{name}", "every prompt of it is a held-out one (data.test).", "Hold other prompts out.")
     return kept, notes
-
-
-def started_folder(loaded: LoadedRecipe) -> Path:
-    """Makes the folder of the rounds, or finds the one that was started.
-
-    Raises InputError for other files there, or if settings or files have changed since.
-    """
-    path = locate_output(loaded.recipe.output).final
-    record = path / "data" / STARTED
-    every = settings(resolved_yaml(loaded.recipe))
-    now = {
-        "settings": {key: value for key, value in every.items() if key not in NOT_FIXED},
-        "inputs": {key: value[:12] for key, value in input_hashes(loaded).items()},
-    }
-    if record.exists() and any(record.parent.glob("round-*/*")):
-        before, remedy = read_json(record, dict), "Set it back, or choose another output."
-        require_equal(before["settings"], json.loads(json.dumps(now["settings"])), "the rounds were", remedy)
-        require_equal(before["inputs"], now["inputs"], "the rounds were", f"These are hashes of the file. {remedy}")
-        return path
-    if path.exists() and not record.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError.one(str(path), "the output folder holds other files.", "Choose another output.")
-    record.parent.mkdir(parents=True, exist_ok=True)
-    write_text(record, json.dumps(now, indent=1) + "\n")
-    return path

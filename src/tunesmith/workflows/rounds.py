@@ -25,15 +25,14 @@ from tunesmith.data.preferences.sampled import (
     shown_prompt,
     write_sampled,
 )
-from tunesmith.data.preferences.written import data_of_written, write_pairs
+from tunesmith.data.preferences.written import write_pairs
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.results import Alarm
-from tunesmith.run_folder import RESULT, locate_output
-from tunesmith.workflows import train as runs
+from tunesmith.run_folder import RESULT
 from tunesmith.workflows.round_plan import Plan, plan_of
 from tunesmith.workflows.round_results import (
     HELD_OUT,
@@ -45,6 +44,7 @@ from tunesmith.workflows.round_results import (
     reward_verdicts,
     write_record,
 )
+from tunesmith.workflows.several_runs import train_on_pairs
 
 if TYPE_CHECKING:
     from tunesmith.tasks.preference.policy import Policy
@@ -203,12 +203,9 @@ def train_round(plan: Plan, number: int, made: MadePairs) -> None:
     files = {split: data / f"{split}.jsonl" for split in ("train", "validation")}
     for split, path in files.items():
         write_pairs(preference_pairs(made.pairs, plan.prompts[split]), path)
-    recipe = plan.recipe_from(number - 1)
-    section = data_of_written(recipe.data, files, has_groups=plan.prompts["train"].groups is not None)
-    recipe = recipe.model_copy(update={"data": section, "output": str(output)})
-    is_resumed = locate_output(output).work.is_dir()
-    loaded = replace(plan.loaded, recipe=recipe, text=resolved_yaml(recipe), notes=())
-    runs.train(loaded, resume=is_resumed, listener=plan.listener)
+    loaded = replace(plan.loaded, recipe=plan.recipe_from(number - 1))
+    has_groups = plan.prompts["train"].groups is not None
+    train_on_pairs(loaded, files, output, has_groups=has_groups, listener=plan.listener)
 
 
 def held_out(plan: Plan, number: int) -> list[SampledPrompt]:

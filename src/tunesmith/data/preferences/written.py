@@ -24,18 +24,24 @@ def write_pairs(rows: PreferencePairs, path: Path, reversed_rows: Collection[int
     Raises DataError for answers of several turns.
     """
     require_single_answers(rows)
+    write_text(path, pairs_text(rows, reversed_rows))
+
+
+def pairs_text(rows: PreferencePairs, reversed_rows: Collection[int] = ()) -> str:
+    """Returns the JSON lines of pairs, as ``write_pairs`` writes them."""
     lines = [json.dumps(pair_row(rows, i, is_reversed=i in reversed_rows), ensure_ascii=False) for i in range(len(rows))]
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def data_of_written(data: DataSection, files: Mapping[str, Path], *, has_groups: bool) -> DataSection:
-    """Returns a recipe's data with written pairs in place of its rows.
+    """Returns a recipe's data with written pairs in place of its rows, by absolute paths: relative ones are looked up beside the
+    recipe first, where another experiment may have written.
 
     Args:
         files: split -> the file that ``write_pairs`` wrote.
         has_groups: whether the rows have groups.
     """
-    splits = {split: str(files[split]) if split in files else None for split in SPLITS}
+    splits = {split: str(files[split].absolute()) if split in files else None for split in SPLITS}
     columns = ColumnsSection(group="group" if has_groups else None)
     return data.model_copy(update={**splits, "columns": columns, "labels": {}, "max_rows": None, "split_as": None})
 

@@ -23,9 +23,12 @@ class Candidates:
     scores: tuple[float, ...]
 
 
-def read_candidates(source: str, base: Path) -> list[Candidates]:
-    """Reads the lists of a file; those without two different scores are left out. Raises DataError if none is left."""
-    table = read_table(source, base=base, split="test")
+def read_candidates(source: str) -> list[Candidates]:
+    """Reads the lists of a file, relative to the current folder; those without two different scores are left out.
+
+    Raises DataError if none is left.
+    """
+    table = read_table(source, base=Path(), split="test")
     row_format = detect_preference_format(table, ColumnsSection())
     found = []
     if row_format.kind in ("scored", "ranked"):
