@@ -107,9 +107,13 @@ def flip(
     """
     options = FlipOptions() if options is None else options
     require_flippable(loaded, options)
+    notes: list[str] = []
     if options.candidates is not None:
-        read_candidates(options.candidates, loaded.base)
-    splits = load_pairs(loaded.recipe, loaded.base).named()
+        read_candidates(options.candidates, loaded.base, notes)
+    pairs = load_pairs(loaded.recipe, loaded.base)
+    for note in (*pairs.notes, *notes):
+        listener(Event("note", note))
+    splits = pairs.named()
     if "validation" not in splits:
         raise DataError.one("data.validation", "there are no validation rows to select checkpoints on.", "Give a fraction.")
     folder = output_folder(loaded.recipe.output, overwrite=overwrite)
@@ -239,7 +243,7 @@ def selected_score(run: Path, candidates: str, base: Path) -> Metric:
     from tunesmith.evaluation.metrics.means import mean_metric
     from tunesmith.models.reward.saved import load_reward_run
 
-    lists, model = read_candidates(candidates, base), load_reward_run(run)
+    lists, model = read_candidates(candidates, base, []), load_reward_run(run)
     values = []
     for of_prompt in lists:
         rewards = model.rewards([of_prompt.prompt] * len(of_prompt.answers), of_prompt.answers)
