@@ -45,14 +45,14 @@ def length_line(rows: PreferencePairs | JudgedAnswers) -> CheckLine:
     bad one, to whatever prompt. Rows of one prompt or group are resampled together.
     """
     resampling = Resampling(N_RESAMPLES, clusters=prompt_clusters(rows))
-    is_pairs = isinstance(rows, PreferencePairs)
-    word, metric = chosen_by_length(rows, resampling) if is_pairs else good_by_length(rows, resampling)
-    share = f"{metric.value or 0.0:.1%}"
-    interval = "" if metric.low is None or metric.high is None else f" [{metric.low:.1%}, {metric.high:.1%}]"
     if isinstance(rows, PreferencePairs):
-        figure = f"the {word} answer is chosen in {share} of {plural(len(rows), 'pair')}{interval}"
+        word, metric = chosen_by_length(rows, resampling)
+        event, cases, lengths = f"the {word} answer is chosen", plural(len(rows), "pair"), ""
     else:
-        figure = f"a good answer is {word} than a bad one in {share} of all comparisons{interval} ({mean_lengths(rows)})"
+        word, metric = good_by_length(rows, resampling)
+        event, cases, lengths = f"a good answer is {word} than a bad one", "all comparisons", f" ({mean_lengths(rows)})"
+    interval = "" if metric.low is None or metric.high is None else f" [{metric.low:.1%}, {metric.high:.1%}]"
+    figure = f"{event} in {metric.value or 0.0:.1%} of {cases}{interval}{lengths}"
     note = f"{figure}: a model may learn the length and little else" if (metric.low or 0.0) >= STRONG_BIAS else ""
     remedy = "Compare the model with the baseline of length (it is in the report), and add good and bad answers of equal length."
     return CheckLine("length of answers", figure, note=note, remedy=remedy)
