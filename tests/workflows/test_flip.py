@@ -60,10 +60,13 @@ def test_reversed_pairs_are_learned_and_the_evaluated_ones_stay(
     candidates = tmp_path / "candidates.jsonl"
     lists = [{"prompt": "how is the film", "responses": [f"the day is {good}", f"the day is {bad}"], "scores": [2, 1]}
              for good, bad in zip(GOOD, BAD, strict=True)]  # fmt: skip
+    lists[0] = {**lists[0], "responses": [*lists[0]["responses"], "no"], "scores": [2, 1, None]}
     candidates.write_text("".join(json.dumps(row) + "\n" for row in lists), encoding="utf-8")
     words = ["--json", "experiment", "flip", str(recipe()), "--shares", "0", "0.5", "--candidates", str(candidates)]
     assert main(words) == 0
-    found = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert "without a score or a rank is left out" in err
+    found = json.loads(out)
     none, half = found["points"]
     assert (none["n_reversed"], half["n_reversed"], found["split"]) == (0, 8, "test")
     assert (none["accuracy"], none["agreement"], none["downstream"]) == (1.0, 1.0, 1.0)
