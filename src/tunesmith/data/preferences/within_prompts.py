@@ -47,9 +47,9 @@ class WithinPrompts:
     def notes(self, split: str) -> Iterator[str]:
         """Yields a sentence for each kind of pairs and answers that is left out."""
         if self.cut_pairs:
-            prompts = f"{plural(self.cut_prompts, 'prompt')} of {split} {'has' if self.cut_prompts == 1 else 'have'}"
-            left_out = plural(self.cut_pairs, "pair", "is", "are")
-            yield f"{prompts} more pairs of answers than the {MOST_PAIRS} that are used: {left_out} left out."
+            more = f"more pairs of answers than the {MOST_PAIRS} that are used"
+            prompts = f"{plural(self.cut_prompts, 'prompt')} of {split} {'has' if self.cut_prompts == 1 else 'have'} {more}"
+            yield f"{prompts}: {plural(self.cut_pairs, 'pair', 'is', 'are')} left out."
         if self.same:
             pairs = f"{plural(self.same, 'pair')} of {split} with twice the same answer, scored or judged differently,"
             yield f"{pairs} {'is' if self.same == 1 else 'are'} left out."
