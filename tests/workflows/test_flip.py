@@ -65,9 +65,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path
     folder = tmp_path_factory.mktemp("flip")
     lists = [{"prompt": "how is the film", "responses": [f"the day is {good}", f"the day is {bad}"], "scores": [2, 1]}
              for good, bad in zip(GOOD, BAD, strict=True)]  # fmt: skip
+    lists[0] = {**lists[0], "responses": [*lists[0]["responses"], "no"], "scores": [2, 1, None]}
     (folder / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lists), encoding="utf-8")
     loaded = load_recipe(write_recipe(folder, tiny_model))
-    flip(loaded, FlipOptions((0, 0.5), candidates=str(folder / "lists.jsonl")))
+    notes: list[str] = []
+    flip(
+        loaded,
+        FlipOptions((0, 0.5), candidates=str(folder / "lists.jsonl")),
+        listener=lambda event: notes.append(str(event.text)),
+    )
+    assert any("without a score or a rank is left out" in note for note in notes)
     return folder
 
 

@@ -131,9 +131,11 @@ def flip(
     """
     options = FlipOptions() if options is None else options
     require_flippable(loaded, options)
+    notes: list[str] = []
     if options.candidates is not None:
-        read_candidates(options.candidates)
-    splits = load_pairs(loaded.recipe, loaded.base).named()
+        read_candidates(options.candidates, notes)
+    pairs = load_pairs(loaded.recipe, loaded.base)
+    splits = pairs.named()
     if "validation" not in splits:
         raise DataError.one("data.validation", "there are no validation rows to select checkpoints on.", "Give a fraction.")
     folder, origin = locate_output(loaded.recipe.output).final, origin_of_experiment(loaded, options, splits)
@@ -145,7 +147,7 @@ def flip(
     write_origin(folder, origin)
     if "test" in splits:
         write_pairs(splits["test"], folder / "data" / "test.jsonl")
-    for note in loaded.notes:
+    for note in (*loaded.notes, *pairs.notes, *notes):
         listener(Event("note", note))
     points: list[FlipPoint] = []
     for share in shares_of(folder, options):
@@ -293,7 +295,7 @@ def selected_score(run: Path, candidates: str) -> Metric:
     from tunesmith.evaluation.metrics.means import mean_metric
     from tunesmith.models.reward.saved import load_reward_run
 
-    lists, model = read_candidates(candidates), load_reward_run(run)
+    lists, model = read_candidates(candidates, []), load_reward_run(run)
     values = []
     for of_prompt in lists:
         rewards = model.rewards([of_prompt.prompt] * len(of_prompt.answers), of_prompt.answers)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.data.preferences.test_pairs import pairs_of, read
 from tunesmith.data.checks.preferences import check_judged, check_pairs
+from tunesmith.data.preferences.conversions import judged_of_pairs, pairs_of_judged
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.results import Finding
 
@@ -18,7 +19,7 @@ CLEAN = [row(f"what about subject number {i} of the list?", f"a good answer {i}"
 
 
 def findings(train: PreferencePairs, **others: PreferencePairs) -> dict[str, Finding]:
-    return {finding.name: finding for finding in check_pairs({"train": train, **others})}
+    return {finding.name: finding for finding in check_pairs({"train": train, **others}, {})}
 
 
 def test_clean_pairs_have_no_findings() -> None:
@@ -54,6 +55,26 @@ def test_an_answer_that_is_judged_twice_is_found() -> None:
     (finding,) = check_judged({"train": rows})
     assert finding.name == "contradictory_judgements"
     assert finding.flagged == 2
+
+
+def judged(*rows: tuple[str, bool]) -> JudgedAnswers:
+    found = read(*[{"prompt": "q", "completion": answer, "label": good} for answer, good in rows])
+    assert isinstance(found, JudgedAnswers)
+    return found
+
+
+def test_an_answer_that_is_judged_twice_alike_is_a_repeat() -> None:
+    (finding,) = check_judged({"train": judged(("a", True), ("b", False), ("A ", True), ("c", True))})
+    assert (finding.name, [row["row_id"] for row in finding.rows]) == ("repeated_judgements", [2])
+    # The pairs of one row have an answer several times, which is no repeat of a row.
+    ranked = judged_of_pairs(pairs_of({"prompt": "q", "responses": ["a", "b", "c"], "scores": [3, 1, 1]}))
+    assert not check_judged({"train": ranked})
+
+
+def test_contradictions_of_judged_answers_are_found_where_they_become_pairs() -> None:
+    rows = judged(("a", True), ("a", False), ("b", True), ("c", False))
+    found = check_pairs({"train": pairs_of_judged(rows, [])}, {"train": rows})
+    assert [finding.name for finding in found] == ["contradictory_judgements"]
 
 
 def test_scores_that_speak_for_the_rejected_answer_are_named() -> None:

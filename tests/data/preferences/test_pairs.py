@@ -10,18 +10,21 @@ import pytest
 from tests.data.preferences.test_formats import table_of
 from tunesmith.data.preferences.conversions import judged_of_pairs, pairs_of_judged
 from tunesmith.data.preferences.formats import detect_preference_format
-from tunesmith.data.preferences.pairs import MOST_PAIRS, usable_preferences
+from tunesmith.data.preferences.pairs import NONE_DIFFERENT, usable_preferences
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
+from tunesmith.data.preferences.within_prompts import MOST_PAIRS
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
 
 HEAD = "\n\nHuman: About birds?\n\nAssistant: Which?\n\nHuman: All of them.\n\nAssistant:"
 
 
-def read(*rows: dict[str, Any], labels: Mapping[str, Any] | None = None) -> PreferencePairs | JudgedAnswers:
-    table, notes = table_of(*rows), list[str]()
+def read(
+    *rows: dict[str, Any], labels: Mapping[str, Any] | None = None, notes: list[str] | None = None
+) -> PreferencePairs | JudgedAnswers:
+    table = table_of(*rows)
     row_format = detect_preference_format(table, ColumnsSection())
-    return usable_preferences(table, row_format, "train", labels=labels or {}, group=None, notes=notes)
+    return usable_preferences(table, row_format, "train", labels=labels or {}, group=None, notes=[] if notes is None else notes)
 
 
 def pairs_of(*rows: dict[str, Any], labels: Mapping[str, Any] | None = None) -> PreferencePairs:
@@ -109,6 +112,42 @@ def test_a_list_of_scores_gives_a_pair_for_each_two_that_differ() -> None:
     assert all(gap > 0 for gap in many.gaps or ())
 
 
+def test_answers_and_pairs_that_rows_in_use_lose_are_counted() -> None:
+    notes: list[str] = []
+    rows = read(
+        {"prompt": "q", "responses": [f"a{i}" for i in range(13)], "scores": [None, *range(12)]},
+        {"prompt": "r", "responses": ["a", "a ", "b"], "scores": [1, 2, 3]},
+        {"prompt": "s", "responses": ["a", "a"], "scores": [1, 2]},
+        notes=notes,
+    )
+    assert len(rows) == MOST_PAIRS + 2
+    assert notes == [
+        "1 prompt of train has more pairs of answers than the 64 that are used: 2 pairs are left out.",
+        "1 pair of train with twice the same answer, scored or judged differently, is left out.",
+        "1 answer of train without a score or a rank is left out.",
+    ]
+    assert rows.dropped == {NONE_DIFFERENT: 1}
+
+
+def test_every_judged_answer_is_in_a_pair_or_counted() -> None:
+    words = [("q", "a", True), ("q", "a", False), ("r", "a", True), ("r", "a", False), ("r", "b", False), ("s", "a", True)]
+    many = [("t", f"a{i}", i % 2 == 0) for i in range(18)]
+    rows, notes = read(*[{"prompt": p, "completion": c, "label": good} for p, c, good in [*words, *many]]), list[str]()
+    assert isinstance(rows, JudgedAnswers)
+    pairs = pairs_of_judged(rows, notes)
+    assert pairs.left_out == {NONE_DIFFERENT: (0, 1, 3), "whose prompt has no answer with another score": (5,)}
+    assert len(pairs) == MOST_PAIRS + 1
+    assert notes == [
+        "1 prompt of train has more pairs of answers than the 64 that are used: 17 pairs are left out.",
+        "1 pair of train with twice the same answer, scored or judged differently, is left out.",
+    ]
+
+
+def test_a_position_between_two_answers_is_none_of_a_list() -> None:
+    rows = pairs_of(*[{"prompt": "q", "completions": ["a", "b"], "choice": choice} for choice in (*[0] * 50, 0.5)])
+    assert rows.dropped == {"with the position of an answer that its list has not": 1}
+
+
 def test_rated_answers_are_compared_within_their_prompt() -> None:
     rows = pairs_of(
         {"prompt": "q", "response": "a", "score": 1}, {"prompt": "r", "response": "z", "score": 9},
@@ -152,9 +191,9 @@ def test_judged_answers_become_pairs_within_a_prompt_and_back() -> None:
         *[{"prompt": p, "completion": c, "label": good} for p, c, good in (("q", "a", True), ("q", "b", False), ("r", "c", True))]
     )
     assert isinstance(rows, JudgedAnswers)
-    pairs = pairs_of_judged(rows)
+    pairs = pairs_of_judged(rows, [])
     assert answers(pairs) == [("a", "b")]
     assert sum(pairs.dropped.values()) == 1
     assert judged_of_pairs(pairs).desirable == (True, False)
     with pytest.raises(DataError, match="no prompt has both"):
-        pairs_of_judged(rows.take([0, 2], "train"))
+        pairs_of_judged(rows.take([0, 2], "train"), [])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from transformers import AutoTokenizer
 
 from tests.contract.cases import PREFERRED, write_rows
 from tests.language_models import write_model
@@ -56,6 +57,51 @@ def test_the_result_says_what_was_learnt_and_from_where(place: Path) -> None:
     assert shown["answers"]
     assert {"prompt", "reference", "this run", "untuned"} <= shown["answers"][0].keys()
     assert any(supervised for _, supervised in shown["seen"][0]["runs"])
+
+
+def test_the_first_good_and_bad_answer_are_written_token_by_token(place: Path) -> None:
+    pair = json.loads((place / "run" / "pair.json").read_text(encoding="utf-8"))
+    assert list(pair) == ["good", "bad"]
+    tokenizer = AutoTokenizer.from_pretrained(place / "run" / "model")
+    for name, side in (("good", "chosen"), ("bad", "rejected")):
+        tokens = pair[name]["tokens"]
+        assert tokenizer.convert_ids_to_tokens([token["id"] for token in tokens]) == [token["token"] for token in tokens]
+        texts = [
+            tokenizer.decode([token["id"] for token in tokens if token["supervised"] is counts], skip_special_tokens=True)
+            for counts in (False, True)
+        ]
+        row = PREFERRED[pair[name]["row_id"]]
+        assert [text.split() for text in texts] == [row["prompt"].split(), row[side].split()]
+
+
+def checked(place: Path, capsys: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *overrides: str) -> str:
+    """Checks the recipe on other training rows, and returns what is printed."""
+    train = write_rows(place / f"train-{len(rows)}", rows)
+    assert main(["check", str(place / "recipe.yaml"), f"output={place / 'other'}", f"data.train={train}", *overrides]) == 0
+    return capsys.readouterr().out
+
+
+def test_check_says_what_the_length_tells_and_which_answers_are_left_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"prompt": row["prompt"], "responses": [" Ann" + " and it" * k for k in range(13)], "scores": [None, *range(12)]}
+        for row in PREFERRED[:2]
+    ]
+    text = checked(place, capsys, rows, "preference.loss_type=sigmoid")
+    assert "2 prompts of train have more pairs of answers than the 64 that are used: 4 pairs are left out." in text
+    assert "2 answers of train without a score or a rank are left out." in text
+    assert "length of answers: the longer answer is chosen in 100.0% of 128 pairs" in text
+
+
+def test_check_of_judged_answers_finds_repeats_and_the_bias_of_length(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"prompt": row["prompt"], "completion": " Ann" + " and it" * good, "label": good}
+        for row in PREFERRED[:8]
+        for good in (True, False)
+    ]
+    text = checked(place, capsys, [*rows, *rows[:3]])
+    assert "repeated_judgements: 3 of 19 rows of train repeat an earlier judgement of an answer" in text
+    assert "length of answers: a good answer is longer than a bad one in 100.0% of all comparisons" in text
+    assert "(11 and 4 characters on average)" in text
 
 
 def test_the_run_is_measured_on_pairs_from_the_same_reference(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,6 +91,27 @@ def test_rewards_in_training_evaluation_and_use_are_equal(
     np.testing.assert_allclose(np.array(predicted).reshape(-1, 2), np.stack([chosen, rejected], axis=1), atol=1e-5)
 
 
+def test_evaluate_says_which_pairs_and_answers_are_left_out(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"prompt": "is it ?", "responses": [f"yes{' it is' * k}" for k in range(13)], "scores": [None, *range(12)]}
+    (tmp_path / "lists.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert main(["evaluate", str(trained["encoder"]), str(tmp_path / "lists.jsonl")]) == 0
+    text = capsys.readouterr().out
+    assert "1 prompt of test has more pairs of answers than the 64 that are used: 2 pairs are left out." in text
+    assert "1 answer of test without a score or a rank is left out." in text
+
+
+def test_the_first_pair_is_written_token_by_token(trained: dict[str, Path], load: Callable[..., Any]) -> None:
+    pair = json.loads((trained["encoder"] / "pair.json").read_text(encoding="utf-8"))
+    _, session = load("encoder")
+    pairs, tokenizer = session.pairs["train"], session.loaded.tokenizer
+    for name, side in (("chosen", pairs.chosen), ("rejected", pairs.rejected)):
+        texts = tokenizer.convert_ids_to_tokens(side.input_ids[0])
+        tokens = [{"id": token, "token": text} for token, text in zip(side.input_ids[0], texts, strict=True)]
+        assert pair[name] == {"row_id": 0, "tokens": tokens}
+
+
 @pytest.mark.parametrize("base", ["encoder", "decoder", "padded by its end"])
 def test_a_finished_answer_has_another_reward_than_one_that_was_cut_off(base: str, trained: dict[str, Path]) -> None:
     model = load_reward_run(trained[base])

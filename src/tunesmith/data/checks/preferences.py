@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from tunesmith.data.cells import is_number
@@ -18,12 +18,18 @@ from tunesmith.results import Finding
 Key: TypeAlias = tuple[tuple[str, str], ...]
 
 
-def check_pairs(splits: Mapping[str, PreferencePairs]) -> tuple[Finding, ...]:
-    """Runs every check of pairs: split name -> rows, train first."""
+def check_pairs(splits: Mapping[str, PreferencePairs], judged: Mapping[str, JudgedAnswers]) -> tuple[Finding, ...]:
+    """Runs every check of pairs.
+
+    Args:
+        splits: split name -> rows, train first.
+        judged: split name -> the judged answers of which the pairs were made; empty where the rows are pairs.
+    """
     train, *others = splits.values()
     found = [
         *dropped_rows(splits.values()),
         contradictions(list(splits.values())),
+        *(contradictory_judgements(rows) for rows in judged.values()),
         *(repeated_pairs(rows) for rows in splits.values()),
         *(cycles(rows) for rows in splits.values()),
         *answers_elsewhere(train),
@@ -38,7 +44,8 @@ def check_judged(splits: Mapping[str, JudgedAnswers]) -> tuple[Finding, ...]:
     train, *others = splits.values()
     found = [
         *dropped_rows(splits.values()),
-        *(judged_twice(rows) for rows in splits.values()),
+        *(contradictory_judgements(rows) for rows in splits.values()),
+        *(repeated_judgements(rows) for rows in splits.values()),
         *leakage(train, others, first_texts, "prompt", "the prompts of {count} are in train"),
     ]
     return tuple(finding for finding in found if finding is not None)
@@ -47,6 +54,11 @@ def check_judged(splits: Mapping[str, JudgedAnswers]) -> tuple[Finding, ...]:
 def pair_keys(rows: PreferencePairs) -> list[tuple[Key, Key, Key]]:
     """Returns what equal pairs have in common (N): the contents of prompt, chosen and rejected answer."""
     return [tuple(map(normal_key, parts)) for parts in zip(rows.prompts, rows.chosen, rows.rejected, strict=True)]  # type: ignore[misc]
+
+
+def judged_keys(rows: JudgedAnswers) -> list[tuple[Key, Key]]:
+    """Returns what equal judged answers have in common (N): the contents of prompt and answer."""
+    return [(normal_key(prompt), normal_key(answer)) for prompt, answer in zip(rows.prompts, rows.answers, strict=True)]
 
 
 def normal_key(turns: Turns) -> Key:
@@ -73,12 +85,33 @@ def contradictions(splits: Sequence[PreferencePairs]) -> Finding | None:
 
 def repeated_pairs(rows: PreferencePairs) -> Finding | None:
     """Finds pairs that stand several times in a split."""
-    first: dict[tuple[Key, Key, Key], int] = {}
-    flagged = []
-    for i, key in enumerate(pair_keys(rows)):
+    flagged = ((i, f"the same pair as row {rows.row_ids[k]}") for i, k in repeats(pair_keys(rows)))
+    return row_finding("repeated_pairs", rows, flagged, "{count} repeat an earlier pair", REMOVE_REPEATS)
+
+
+def repeated_judgements(rows: JudgedAnswers) -> Finding | None:
+    """Finds answers to one prompt that are judged alike in several rows.
+
+    An answer in several pairs of one row, such as a list of answers with scores, is no repeat: the row has it once.
+    """
+    keys = list(zip(judged_keys(rows), rows.desirable, strict=True))
+    flagged = (
+        (i, f"the same answer with the same judgement as row {rows.row_ids[k]}")
+        for i, k in repeats(keys)
+        if rows.row_ids[i] != rows.row_ids[k]
+    )
+    return row_finding("repeated_judgements", rows, flagged, "{count} repeat an earlier judgement of an answer", REMOVE_REPEATS)
+
+
+REMOVE_REPEATS = "Remove the repeats."
+
+
+def repeats(keys: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
+    """Yields the position of each key that stood earlier, and the position at which it stood first."""
+    first: dict[Hashable, int] = {}
+    for i, key in enumerate(keys):
         if first.setdefault(key, i) != i:
-            flagged.append((i, f"the same pair as row {rows.row_ids[first[key]]}"))
-    return row_finding("repeated_pairs", rows, flagged, "{count} repeat an earlier pair", "Remove the repeats.")
+            yield i, first[key]
 
 
 def cycles(rows: PreferencePairs) -> Finding | None:
@@ -146,12 +179,12 @@ SCORES_OF_SIDES = tuple(
 """Usual names of the scores of a chosen and a rejected answer."""
 
 
-def judged_twice(rows: JudgedAnswers) -> Finding | None:
+def contradictory_judgements(rows: JudgedAnswers) -> Finding | None:
     """Finds answers to one prompt that are judged good in one row and bad in another."""
     first: dict[tuple[Key, Key], int] = {}
     flagged = []
-    for i, (prompt, answer) in enumerate(zip(rows.prompts, rows.answers, strict=True)):
-        k = first.setdefault((normal_key(prompt), normal_key(answer)), i)
+    for i, key in enumerate(judged_keys(rows)):
+        k = first.setdefault(key, i)
         if rows.desirable[k] != rows.desirable[i]:
             flagged += [(k, f"judged otherwise in row {rows.row_ids[i]}"), (i, f"judged otherwise in row {rows.row_ids[k]}")]
     summary = "{count} hold an answer that is good in one row and bad in another"

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tunesmith.data.preferences.dialogues import same_turns
-from tunesmith.data.preferences.pairs import MOST_PAIRS, ONE_ANSWER, key_of
+from tunesmith.data.preferences.pairs import NONE_DIFFERENT, ONE_ANSWER, key_of
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
-from tunesmith.data.split import spread_positions
+from tunesmith.data.preferences.within_prompts import WithinPrompts
 from tunesmith.errors import DataError
 
 
-def pairs_of_judged(judged: JudgedAnswers) -> PreferencePairs:
-    """Returns each good answer beside each bad one to the same prompt. Raises DataError if no prompt has both."""
+def pairs_of_judged(judged: JudgedAnswers, notes: list[str]) -> PreferencePairs:
+    """Returns each good answer beside each bad one to the same prompt, up to a limit. Raises DataError if no prompt has both.
+
+    Args:
+        notes: gets a sentence about the pairs that are left out.
+    """
     by_prompt: dict[tuple[tuple[str, str], ...], tuple[list[int], list[int]]] = {}
     for i, prompt in enumerate(judged.prompts):
         by_prompt.setdefault(key_of(prompt), ([], []))[0 if judged.desirable[i] else 1].append(i)
-    pairs = [pair for good, bad in by_prompt.values() for pair in some_pairs(judged, good, bad)]
+    within, pairs, left_out = WithinPrompts(), list[tuple[int, int]](), dict[str, list[int]]()
+    for good, bad in by_prompt.values():
+        own = [(a, b) for a in good for b in bad]
+        pairs += within.choose(own, lambda i: judged.answers[i])
+        for i in unpaired(judged, good, bad):
+            left_out.setdefault(NONE_DIFFERENT if own else ONE_ANSWER, []).append(i)
     if not pairs:
         message = "no prompt has both a good and a bad answer, so that no two answers can be compared."
         remedy = "Give pairs of a chosen and a rejected answer, or train on single answers: preference.loss_type: kto."
         raise DataError.one(judged.source, message, remedy)
-    alone = [i for good, bad in by_prompt.values() if not (good and bad) for i in (*good, *bad)]
-    left_out = {**judged.left_out, ONE_ANSWER: tuple(judged.row_ids[i] for i in sorted(alone))} if alone else judged.left_out
+    notes += within.notes(judged.split)
+    reasons = {reason: tuple(judged.row_ids[i] for i in sorted(rows)) for reason, rows in left_out.items()}
     return PreferencePairs(
         judged.split,
         judged.source,
@@ -34,7 +42,7 @@ def pairs_of_judged(judged: JudgedAnswers) -> PreferencePairs:
         rejected=tuple(judged.answers[bad] for _, bad in pairs),
         rows=tuple(judged.rows[good] for good, _ in pairs),
         groups=None if judged.groups is None else tuple(judged.groups[good] for good, _ in pairs),
-        left_out=left_out,
+        left_out={**judged.left_out, **reasons},
         repairs=judged.repairs,
         rows_read=judged.rows_read,
         not_sampled=judged.not_sampled,
@@ -42,10 +50,11 @@ def pairs_of_judged(judged: JudgedAnswers) -> PreferencePairs:
     )
 
 
-def some_pairs(judged: JudgedAnswers, good: Sequence[int], bad: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yields the positions of a good and a bad answer to one prompt that differ, at most so many."""
-    pairs = [(a, b) for a in good for b in bad if not same_turns(judged.answers[a], judged.answers[b])]
-    yield from (pairs[k] for k in spread_positions(len(pairs), MOST_PAIRS))
+def unpaired(judged: JudgedAnswers, good: Sequence[int], bad: Sequence[int]) -> list[int]:
+    """Returns the positions of the answers to one prompt that no answer with the other judgement differs from."""
+    texts = {i: key_of(judged.answers[i]) for i in (*good, *bad)}
+    others = {True: {texts[i] for i in bad}, False: {texts[i] for i in good}}
+    return [i for i in texts if others[judged.desirable[i]] <= {texts[i]}]
 
 
 def judged_of_pairs(pairs: PreferencePairs) -> JudgedAnswers:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.load import group_column, read_tables
 from tunesmith.data.chat.messages import Turns
@@ -18,6 +19,7 @@ from tunesmith.data.preferences.formats import PreferenceFormat, detect_preferen
 from tunesmith.data.preferences.pairs import usable_preferences
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.records import SplitData, split_record
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.split import SPLITS, SplitKeys, limit_rows, split_positions, take_shares
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -76,8 +78,10 @@ def load_judged(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
 
 def noted_pairs(rows: JudgedAnswers, notes: list[str]) -> PreferencePairs:
     """Returns judged answers as pairs, and notes how many there are."""
-    pairs = pairs_of_judged(rows)
+    left_out: list[str] = []
+    pairs = pairs_of_judged(rows, left_out)
     notes.append(f"{plural(len(rows), 'judged answer')} of {rows.split} give {plural(len(pairs), 'pair')} within their prompts.")
+    notes += left_out
     return pairs
 
 
@@ -137,6 +141,11 @@ def first_texts(rows: PreferenceRows) -> list[str]:
             "\n".join(turn.content for turn in (*prompt, *answer)) for prompt, answer in zip(rows.prompts, answers, strict=True)
         ]
     return texts
+
+
+def prompt_clusters(rows: PreferenceRows) -> Array:
+    """Numbers the cluster of each row (N): rows of one first prompt, the same or nearly the same, or of one group share one."""
+    return row_clusters(first_texts(rows), groups=rows.groups)
 
 
 def split_preferences(

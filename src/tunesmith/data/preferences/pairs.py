@@ -14,7 +14,7 @@ from tunesmith.data.preferences.formats import OBJECT_RANK, OBJECT_SCORE, OBJECT
 from tunesmith.data.preferences.judgements import Judgements, read_judgements, read_winners
 from tunesmith.data.preferences.row_cells import WITHOUT_ANSWER, Cells
 from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
-from tunesmith.data.split import spread_positions
+from tunesmith.data.preferences.within_prompts import WithinPrompts
 from tunesmith.data.table import Table, repaired_rows, unread_rows
 from tunesmith.errors import DataError, InputError
 
@@ -23,8 +23,7 @@ TIED, WITHOUT_JUDGEMENT = "with a tie", "without a judgement"
 NO_SUCH_ANSWER = "with the position of an answer that its list has not"
 NO_LISTS = "with lists of answers and scores of different lengths"
 ONE_ANSWER = "whose prompt has no answer with another score"
-MOST_PAIRS = 64
-"""Pairs of the answers to one prompt; of more, which a few dozen answers make, so many are taken evenly."""
+NONE_DIFFERENT = "whose prompt has no different answer with another score"
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,14 @@ class Pair:
 
 @dataclass
 class PairList:
-    """The pairs that are read from a table so far, with the positions of their rows and the reasons of left-out rows."""
+    """The pairs that are read from a table so far, with the positions of their rows, and what is left out."""
 
     table: Table
     pairs: list[Pair] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     reasons: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    within: WithinPrompts = field(default_factory=WithinPrompts)
 
     def add(self, position: int, pair: Pair) -> None:
         """Adds a pair. Raises NotUsable if both answers are the same."""
@@ -73,7 +73,8 @@ def usable_preferences(
     """Builds the rows of a table that hold a preference. Raises DataError if no row is left, or for a negative margin.
 
     Left out and counted are rows without a prompt or an answer, with an empty answer, with two equal answers, with a tie, and
-    whose answers follow different prompts. A list of answers gives a pair for each two of different scores.
+    whose answers follow different prompts. A list of answers gives a pair for each two of different scores, up to a limit; the
+    notes count the answers and pairs that are left out.
 
     Args:
         labels: maps cells to judgements, see ``judgements``.
@@ -85,7 +86,7 @@ def usable_preferences(
         notes += cells.notes()
         return judged_answers(cells, found, split, read_judgements(table, row_format, labels), group)
     READERS[row_format.kind](cells, found, labels)
-    notes += [*cells.notes(), *found.notes]
+    notes += [*cells.notes(), *found.notes, *found.within.notes(split)]
     if not found.pairs:
         raise nothing_left(found, row_format)
     pairs, positions = found.pairs, found.positions
@@ -199,7 +200,7 @@ def read_best_of_list(cells: Cells, found: PairList, _labels: Mapping[str, Any])
             raise NotUsable(WITHOUT_ANSWER)
         if not is_number(cell):
             raise NotUsable(WITHOUT_JUDGEMENT)
-        if not 0 <= float(cell) < len(items):
+        if not (0 <= float(cell) < len(items) and float(cell).is_integer()):
             raise NotUsable(NO_SUCH_ANSWER)
         texts = [first_value(item, OBJECT_TEXT) if isinstance(item, Mapping) else item for item in items]
         prompt = cells.prompt(i)
@@ -215,15 +216,15 @@ def read_lists(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> Non
 
     def read(i: int) -> None:
         prompt = cells.prompt(i)
-        texts, values = list_of_answers(cells, i)
-        answers = [(cells.answer(text, prompt), sign * value) for text, value in zip(texts, values, strict=True)]
-        add_pairs(found, prompt, [(i, answer, value) for answer, value in answers])
+        scored, n_unscored = list_of_answers(cells, i)
+        add_pairs(found, prompt, [(i, cells.answer(text, prompt), sign * value) for text, value in scored])
+        found.within.unscored += n_unscored
 
     found.each_row(read)
 
 
-def list_of_answers(cells: Cells, i: int) -> tuple[list[Any], list[float]]:
-    """Returns the answers of a row with the number of each; those without a number are left out. Raises NotUsable."""
+def list_of_answers(cells: Cells, i: int) -> tuple[list[tuple[Any, float]], int]:
+    """Returns the answers of a row with the score or rank of each, and how many have none. Raises NotUsable."""
     items = parse_messages(cells.cell("completion", i))
     if not isinstance(items, list | tuple) or not items:
         raise NotUsable(WITHOUT_ANSWER)
@@ -236,8 +237,8 @@ def list_of_answers(cells: Cells, i: int) -> tuple[list[Any], list[float]]:
     else:
         keys = OBJECT_RANK if part == "rank" else OBJECT_SCORE
         both = [(first_value(item, OBJECT_TEXT), first_value(item, keys)) for item in items]
-    usable = [(text, float(value)) for text, value in both if is_number(value)]
-    return [text for text, _ in usable], [value for _, value in usable]
+    scored = [(text, float(value)) for text, value in both if is_number(value)]
+    return scored, len(both) - len(scored)
 
 
 def first_value(item: Any, keys: Sequence[str]) -> Any:
@@ -253,16 +254,11 @@ def add_pairs(found: PairList, prompt: Turns, answers: Sequence[tuple[int, Turns
         has_gap: whether the difference of two scores says how much better an answer is.
     """
     better = sorted(answers, key=lambda answer: -answer[2])
-    pairs = [
-        (better[a], better[b])
-        for a in range(len(better))
-        for b in range(a + 1, len(better))
-        if better[a][2] > better[b][2] and not same_turns(better[a][1], better[b][1])
-    ]
-    if not pairs:
-        raise NotUsable(TIED if len(answers) > 1 else ONE_ANSWER)
-    for k in spread_positions(len(pairs), MOST_PAIRS):
-        (i, chosen, high), (_, rejected, low) = pairs[k]
+    pairs = [(first, second) for k, first in enumerate(better) for second in better[k + 1 :] if first[2] > second[2]]
+    used = found.within.choose(pairs, lambda answer: answer[1])
+    if not used:
+        raise NotUsable(NONE_DIFFERENT if pairs else TIED if len(answers) > 1 else ONE_ANSWER)
+    for (i, chosen, high), (_, rejected, low) in used:
         found.add(i, Pair(prompt, chosen, rejected, gap=high - low if has_gap else None))
 
 
@@ -283,9 +279,9 @@ def read_rated(cells: Cells, found: PairList, _labels: Mapping[str, Any]) -> Non
     for answers in by_prompt.values():
         try:
             add_pairs(found, answers[0][1], [(i, answer, score) for i, _, answer, score in answers])
-        except NotUsable:
+        except NotUsable as reason:
             for i, *_ in answers:
-                found.leave_out(i, ONE_ANSWER)
+                found.leave_out(i, NONE_DIFFERENT if str(reason) == NONE_DIFFERENT else ONE_ANSWER)
 
 
 def key_of(turns: Turns) -> tuple[tuple[str, str], ...]:

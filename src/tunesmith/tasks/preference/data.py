@@ -15,6 +15,7 @@ from tunesmith.data.preferences.rows import JudgedAnswers, PreferencePairs
 from tunesmith.data.split import at_most
 from tunesmith.errors import DataError, MissingExtra, RecipeError
 from tunesmith.models.source import find_model, special_tokens
+from tunesmith.preflight.preferences import length_line, rows_line
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, read_as, require_validation
 from tunesmith.recipe.resolved import with_defaults
@@ -84,7 +85,7 @@ def require_pairs(recipe: Recipe) -> None:
 
 def find_in_rows(rows: PairData | JudgedData) -> tuple[Finding, ...]:
     """Runs the checks of pairs or of judged answers."""
-    return check_pairs(rows.named()) if isinstance(rows, PairData) else check_judged(rows.named())
+    return check_pairs(rows.named(), rows.judged) if isinstance(rows, PairData) else check_judged(rows.named())
 
 
 def check_options(recipe: Recipe, losses: ChosenLosses) -> None:
@@ -115,25 +116,13 @@ def check_batches(recipe: Recipe, losses: ChosenLosses, rows: PairData | JudgedD
 
 
 def check_rows(data: PreferenceTaskData) -> Iterator[CheckLine]:
-    """Checks the rows and the size of the evaluation split."""
-    for rows in data.all_rows.values():
-        n_left = sum(map(len, rows.left_out.values()))
-        why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
-        form = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
-        figure = f"{len(rows):,} used{judged_words(rows)}, {n_left:,} left out ({rows.source}; {form}){': ' if why else ''}{why}"
-        yield CheckLine(f"rows of {rows.split}", figure)
+    """Checks the rows, the bias of length, and the size of the evaluation split."""
+    yield from map(rows_line, data.all_rows.values())
     yield from read_as(data.rows.notes)
+    yield length_line(data.rows.train)
     yield CheckLine("loss", data.losses.sentence())
     split, main = list(data.evaluation_rows.items())[-1]
     yield evaluated_on(split, len(main))
-
-
-def judged_words(rows: PreferenceRows) -> str:
-    """Counts the good and the bad answers; empty for pairs."""
-    if isinstance(rows, PreferencePairs):
-        return ""
-    n_good = sum(rows.desirable)
-    return f" ({n_good:,} good, {len(rows) - n_good:,} bad)"
 
 
 READING = TaskReading(read, check_rows)

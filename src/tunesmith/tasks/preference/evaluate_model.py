@@ -141,7 +141,7 @@ def evaluation_plan(target: Path, table: Table, options: Mapping[str, Any], note
     if losses.is_unpaired and not isinstance(rows, JudgedAnswers):
         rows = judged_of_pairs(rows)
     elif not losses.is_unpaired and isinstance(rows, JudgedAnswers):
-        rows = pairs_of_judged(rows)
+        rows = pairs_of_judged(rows, notes)
     if not len(rows):
         raise DataError.one(table.source, "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
     base = AdapterBase(ModelSource(**record["source"]), record["fingerprint"]).present(run)

@@ -17,8 +17,9 @@ from tunesmith.data.split import spread_positions
 from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.adapters.base import AdapterBase
-from tunesmith.models.chat.answers import render_answers
+from tunesmith.models.chat.answers import Answers, RenderedAnswers, render_answers
 from tunesmith.models.chat.prompts import supervised_runs
+from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.equivalence import equal_tokens
 from tunesmith.models.language.save import save_language_model
 from tunesmith.models.load import load_tokenizer
@@ -27,6 +28,7 @@ from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.evaluation import UNTUNED
 from tunesmith.tasks.language.outputs import ANSWERS, scattered
+from tunesmith.tasks.pair_file import ReadAnswer, write_pair
 from tunesmith.tasks.preference.model import PreferenceSession
 from tunesmith.tasks.preference.scoring import PreferenceSplit
 from tunesmith.tasks.preference.training import sample_items
@@ -88,7 +90,7 @@ def prediction_columns(session: PreferenceSession, name: str, outputs: Outputs) 
 
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes the first training rows token by token, and a few answers of the main split before and after training."""
+    """Writes the first pair token by token, the first training rows, and answers of the main split before and after training."""
     best: SeedResult = evaluation.best
     session: PreferenceSession = best.session
     name = list(session.splits)[-1]
@@ -110,6 +112,19 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     ]
     content = {"seen": seen, "split": name, "answers": answers, "before": UNTUNED}
     write_text(folder.work / ANSWERS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    write_pair(first_pair(session.train), session.tokenizer, folder)
+
+
+def first_pair(rows: RenderedAnswers) -> dict[str, ReadAnswer]:
+    """Returns both answers of the first pair; of judged answers the first good and the first bad one."""
+
+    def read_answer(side: Answers, i: int) -> ReadAnswer:
+        return ReadAnswer(rows.row_ids[i], side.input_ids[i].tolist(), (side.labels[i] != IGNORE_INDEX).tolist())
+
+    if rows.desirable is None:
+        return {name: read_answer(side, 0) for name, side in zip(("chosen", "rejected"), rows.sides, strict=True)}
+    firsts = {name: rows.desirable.index(good) for name, good in (("good", True), ("bad", False)) if good in rows.desirable}
+    return {name: read_answer(rows.chosen, i) for name, i in firsts.items()}
 
 
 def better_answer(split: PreferenceSplit, row: int) -> str | None:

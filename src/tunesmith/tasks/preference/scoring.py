@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.preferences.load import first_texts
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.preferences.load import prompt_clusters
 from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.metrics.answers import is_looping
 from tunesmith.evaluation.outputs import Outputs, TokenLosses
@@ -68,8 +67,7 @@ class PreferenceSplit:
     @cached_property
     def clusters(self) -> Array:
         """Returns the cluster of every row (N): those with one prompt or group share one."""
-        every = row_clusters(first_texts(self.source), groups=self.source.groups)
-        return np.asarray(every[list(self.rows.positions)])
+        return np.asarray(prompt_clusters(self.source)[list(self.rows.positions)])
 
     def first_rows(self, count: int) -> PreferenceSplit:
         """Returns the split with its first rows, and as many generated answers."""

@@ -49,19 +49,23 @@ def recipe_for(table: Table, columns: ColumnsSection | Mapping[str, Any] | None,
     return recipe_from_mapping({"task": task, "data": {"train": table.source, "columns": given}}, "columns")
 
 
-def read_pairs_of(table: Table, recipe: Recipe) -> PreferencePairs:
-    """Reads the pairs of a table in its own format; judged answers become pairs within each prompt."""
+def read_pairs_of(table: Table, recipe: Recipe, notes: list[str]) -> PreferencePairs:
+    """Reads the pairs of a table in its own format; judged answers become pairs within each prompt.
+
+    Args:
+        notes: gets sentences about how the rows are read, and what is left out.
+    """
     given = recipe.data.columns
     row_format = detect_preference_format(table, given)
-    rows = usable_preferences(table, row_format, SPLIT, labels=recipe.data.labels, group=given.group, notes=[])
-    return pairs_of_judged(rows) if isinstance(rows, JudgedAnswers) else rows
+    rows = usable_preferences(table, row_format, SPLIT, labels=recipe.data.labels, group=given.group, notes=notes)
+    return pairs_of_judged(rows, notes) if isinstance(rows, JudgedAnswers) else rows
 
 
 def read_answers(table: Table, columns: ColumnsSection | Mapping[str, Any] | None) -> Answers:
     """Reads the answers of pairs, of prompts with one answer each, or of conversations. Raises DataError for plain texts."""
     recipe = recipe_for(table, columns)
     if chosen_rejected(Roles(table, recipe.data.columns)) is not None:
-        pairs = read_pairs_of(table, recipe)
+        pairs = read_pairs_of(table, recipe, [])
         return answers_of_pairs(pairs)
     chats = recipe_for(table, columns, "sft")
     row_format = detect_chat(table, chats, [])

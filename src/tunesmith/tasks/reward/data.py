@@ -57,7 +57,7 @@ def read(request: Request) -> RewardData:
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(pairs.train))
     shifted = None if recipe.reward.shifted is None else read_answer_file(recipe.reward.shifted, base)
-    findings = check_pairs(pairs.named())
+    findings = check_pairs(pairs.named(), pairs.judged)
     return RewardData(recipe=recipe, source=source, base=base, findings=findings, pairs=pairs, shifted=shifted)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.preferences.load import prompt_clusters
 from tunesmith.data.preferences.rows import PreferencePairs
 from tunesmith.data.readers.given import read_evaluated, read_rows_or_text, source_name
 from tunesmith.data.readers.hashes import hash_rows
@@ -31,7 +32,6 @@ from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.results import Finding, RunResult
 from tunesmith.tasks.finished import Run, folder_of
 from tunesmith.tasks.reward.answers import SPLIT, Answers, read_answers, read_pairs_of, recipe_for
-from tunesmith.tasks.reward.evaluation import pair_clusters
 from tunesmith.tasks.seen_rows import with_seen_rows
 from tunesmith.tasks.test_looks import with_look
 
@@ -55,14 +55,14 @@ def evaluate_reward(
 
     Raises InputError if the rows or a model cannot be used.
     """
-    started, table = time.perf_counter(), read_evaluated(data, listener)
-    rows = read_pairs_of(table, recipe_for(table, columns))
+    started, table, notes = time.perf_counter(), read_evaluated(data, listener), list[str]()
+    rows = read_pairs_of(table, recipe_for(table, columns), notes)
     split = SplitMetrics(
         SPLIT,
         METRICS_OF_PROBABILITIES,
         ("log_loss",),
         "accuracy",
-        clusters=dict.fromkeys(("predictions", "row_scores"), pair_clusters(rows)),
+        clusters=dict.fromkeys(("predictions", "row_scores"), prompt_clusters(rows)),
     )
     quiet_libraries()
     ours, *others = (outputs_of(folder_of(name), rows, listener) for name in (target, *against))
@@ -74,7 +74,7 @@ def evaluate_reward(
         metrics=tuple(metrics_of_outputs([ours], split, resampling)),
         baselines=tuple(baseline_result(system, [split], resampling) for system in systems),
         verdicts=holm(verdicts),
-        findings=left_out(rows),
+        findings=(*left_out(rows), *(Finding("not_measured", note, flagged=1) for note in notes)),
         timings_seconds={"total": round(time.perf_counter() - started, 3)},
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),

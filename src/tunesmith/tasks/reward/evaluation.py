@@ -12,9 +12,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
-from tunesmith.data.preferences.load import first_texts
-from tunesmith.data.preferences.rows import PreferencePairs
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.preferences.load import prompt_clusters
 from tunesmith.errors import NonFinite
 from tunesmith.evaluation.baselines.preferences import BAG_OF_WORDS, LENGTH, baselines_of_pairs
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
@@ -74,16 +72,11 @@ def metrics(session: RewardSession) -> list[SplitMetrics]:
         replace(
             split_metrics(session, name),
             has_verdicts=name == list(rows)[-1],
-            clusters=dict.fromkeys(("predictions", "row_scores"), pair_clusters(rows[name])),
+            clusters=dict.fromkeys(("predictions", "row_scores"), prompt_clusters(rows[name])),
         )
         for name in rows
     ]
     return [*answer_metrics(session.data.judged), *pairs]
-
-
-def pair_clusters(rows: PreferencePairs) -> Array:
-    """Numbers the cluster of each pair (N): pairs of one prompt, or of one group, depend on each other."""
-    return row_clusters(first_texts(rows), groups=rows.groups)
 
 
 def outputs(session: RewardSession) -> dict[str, Outputs]:

@@ -15,9 +15,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.chat.rows import first_prompt
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.preferences.load import first_texts
+from tunesmith.data.preferences.load import prompt_clusters
 from tunesmith.data.preferences.rows import JudgedAnswers
-from tunesmith.data.row_clusters import row_clusters
 from tunesmith.evaluation.baselines.preferences import BAG_OF_WORDS, LENGTH, answer_text, judged_features
 from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.metrics.thresholds import tune
@@ -80,7 +79,7 @@ def answer_metrics(rows: Mapping[str, JudgedAnswers]) -> list[SplitMetrics]:
             (DEFAULT_LABEL_METRIC, "accuracy"),
             DEFAULT_LABEL_METRIC,
             has_verdicts=split == "test",
-            clusters={"predictions": row_clusters(first_texts(of_split), groups=of_split.groups)},
+            clusters={"predictions": prompt_clusters(of_split)},
         )
         for split, of_split in rows.items()
     ]

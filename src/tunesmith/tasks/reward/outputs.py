@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from tunesmith.data.chat.rows import first_prompt
 from tunesmith.data.preferences import load as preferences
-from tunesmith.disk import write_text
 from tunesmith.evaluation.baselines.preferences import answer_text
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.preferences import REWARD_DIFFERENCE, accuracy_by_gap
@@ -23,12 +21,12 @@ from tunesmith.models.source import ModelSource
 from tunesmith.report.words import REWARD
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
+from tunesmith.tasks.pair_file import ReadAnswer, write_pair
 from tunesmith.tasks.reward.judged import answer_columns
 from tunesmith.tasks.reward.model import RewardSession
 from tunesmith.tasks.reward.shifted import shifted_record
 from tunesmith.tasks.task import Evaluation, SavedModel
 
-PAIR = "pair.json"
 CERTIFIED_PAIRS = 32
 """Pairs of each split that the saved tokenizer reads again."""
 
@@ -84,12 +82,9 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     """Writes the first training pair token by token, as the model reads it."""
     session: RewardSession = evaluation.best.session
     pairs = session.pairs["train"]
-    tokens = {
-        name: session.loaded.tokenizer.convert_ids_to_tokens(side.input_ids[0])
-        for name, side in (("chosen", pairs.chosen), ("rejected", pairs.rejected))
-    }
-    text = json.dumps({"row_id": pairs.chosen.row_ids[0], **tokens}, ensure_ascii=False, indent=2)
-    write_text(folder.work / PAIR, text + "\n")
+    sides = {"chosen": pairs.chosen, "rejected": pairs.rejected}
+    answers = {name: ReadAnswer(side.row_ids[0], side.input_ids[0]) for name, side in sides.items()}
+    write_pair(answers, session.loaded.tokenizer, folder)
 
 
 def data_record(session: RewardSession) -> dict[str, Any]:
