@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def compare_answers(
 
     Args:
         models: runs of language models of any task, or other language models.
-        reward: ``file.py:name`` of a reward function, or a run of task: reward.
+        reward: a function, by its file and name as in recipes, or a run of task: reward.
         data: prompts. Default: those that the first run held out, less those that another one learnt from.
 
     Raises InputError if the prompts, the reward or a model cannot be used.
@@ -108,9 +108,20 @@ def compare_answers(
         notes.append(f"{plural(len(rows) - len(kept), 'prompt')} {NO_ROOM} left out")
     listener(Event("phase", "rewards"))
     rows = rows.take(kept, rows.split)
+    found = [values_of(source, rows, of_model, kept) for of_model in answers]
+    return comparison_of(names, found, clusters_of(rows, seed), AnswerComparison(reward, len(rows), (), (), tuple(notes)))
+
+
+def clusters_of(rows: Conversations, seed: int) -> Resampling:
+    """Returns resamples in which nearly equal prompts, and those of one group, stay together."""
     clusters = row_clusters([first_prompt(turns) for turns in rows.turns], groups=rows.groups)
-    resampling = Resampling(seed=seed).of_rows(cluster_numbers(clusters))
-    values = [values_of(source, rows, of_model, kept) for of_model in answers]
+    return Resampling(seed=seed).of_rows(cluster_numbers(clusters))
+
+
+def comparison_of(
+    names: Sequence[str], values: Sequence[Mapping[str, Array]], resampling: Resampling, empty: AnswerComparison
+) -> AnswerComparison:
+    """Adds the means of each model's values, and the verdicts of the first model's rewards, to a comparison."""
     rewards = [of_model[KEY] for of_model in values]
     verdicts = [
         mean_verdict(KEY, [rewards[0]], [other], name, SPLIT, resampling)
@@ -120,7 +131,7 @@ def compare_answers(
         ComparedModel(name, tuple(mean_metric(metric, SPLIT, [column], resampling) for metric, column in of_model.items()))
         for name, of_model in zip(names, values, strict=True)
     ]
-    return AnswerComparison(reward, len(rows), tuple(compared), tuple(holm(verdicts)), tuple(notes))
+    return replace(empty, models=tuple(compared), verdicts=tuple(holm(verdicts)))
 
 
 def with_room(rows: Conversations, answers: Sequence[SampledAnswers], max_new_tokens: int) -> list[int]:
