@@ -69,7 +69,7 @@ class PpoSection(PolicySection):
     num_mini_batches: PositiveInt = 1
     """Optimizer steps of one pass; rollout_batch_size is a multiple of it."""
     response_length: PositiveInt = 32
-    """Maximum answer length in tokens. Prompt and answer fit into the context (an encoder-decoder: the answer, into its decoder)."""
+    """Maximum answer length in tokens. Prompt and answer fit into the context (encoder-decoders: the answer)."""
     kl_coef: float = Field(default=0.05, ge=0.0)
     """Coefficient of the KL penalty in nats per token, subtracted from the reward."""
     kl_estimator: Literal["k1", "k3", "exact"] = "k1"
