@@ -107,9 +107,23 @@ def test_columns_of_preferences_are_named(capsys: pytest.CaptureFixture[str]) ->
     files = [write("a.jsonl", prompt=TEXTS, **answers), write("b.jsonl", **answers)]
     files.append(write("c.jsonl", conversations=turns, **answers))
     files.append(write("d.jsonl", input=turns, preferred_output=turns, non_preferred_output=turns))
+    files.append(write("e.jsonl", prompt=TEXTS, reply_a=answers["chosen"], response_a=TEXTS, response_b=TEXTS, winner=["A"] * N))
     for path in files:
-        code, _, err = run(capsys, "init", path)
-        assert (path, code, "Preferences are no task here" in err) == (path, 2, True)
+        code, _, err = run(capsys, "init", path, "--output", f"{path}.yaml")
+        assert (path, code, err.count("unexpected")) == (path, 0, 0)
+        assert "task: reward" in Path(f"{path}.yaml").read_text()
+    Path("c.yaml").write_text("task: classification\ndata: {train: a.jsonl}\n")
+    code, _, err = run(capsys, "check", "c.yaml")
+    assert (code, "Write task: reward or task: preference (DPO), which read them as they are" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["label", "relation", "score"])
+def test_labelled_pairs_of_texts_are_no_preferences(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    labels = [float(i % 5) if name == "score" else ("same", "other")[i % 2] for i in range(N)]
+    code, out, _ = run(
+        capsys, "init", write("rows.jsonl", text1=TEXTS, text2=TEXTS[::-1], **{name: labels}), "--output", "r.yaml"
+    )
+    assert (code, "task: reward" in Path("r.yaml").read_text()) == (0, False), out
 
 
 def test_class_numbers_without_a_declared_name_are_counted() -> None:

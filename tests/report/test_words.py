@@ -102,6 +102,7 @@ def test_what_selects_the_checkpoint_of_a_task_does_not_lead_its_report() -> Non
         "reward", (loss, right), verdicts=(Verdict("accuracy", "test", "length", 0.01, -0.04, 0.06, "cannot tell"),)
     )
     assert main_metric(replace(found, training={"best_metric": {"name": "log_loss"}})) == right
+    assert main_metric(RunResult("retrieval", (replace(right, name="ndcg@10"),))) == replace(right, name="ndcg@10")  # no training
 
 
 def test_unknown_names_are_shown_as_they_are() -> None:

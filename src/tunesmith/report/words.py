@@ -237,7 +237,8 @@ def main_metric(result: RunResult, split: str | None = None) -> Metric | None:
     metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
     section = part(result.recipe, "evaluate")
     requested, selected = section.get("metric"), part(result.training, "best_metric").get("name")
-    selected = None if section.get("checkpoint_metric") or TASKS[result.task].checkpoint_metric else selected
+    of_task = TASKS.get(result.task)  # an evaluation has a task of its own, such as retrieval
+    selected = None if section.get("checkpoint_metric") or (of_task is not None and of_task.checkpoint_metric) else selected
     compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]
     names = [selected, *compared, *metrics]
     names = [requested, *(name for name in names if name not in LOSS_METRICS), *names]

@@ -63,10 +63,10 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     for split in ("test", "validation"):  # a file that cannot be read is an error even where a question about train is open
         if split in split_sources and not is_plain_text(split_sources[split]):
             read_table(split_sources[split], split=split)
-    reject_other_tasks(table)
     unlabelled = detect_unlabelled(table)
     if unlabelled is not None:
         return draft_unlabelled(unlabelled, table, split_sources, tables)
+    reject_other_tasks(table)
     guess = guess_task(table)
     if "test" not in {*split_sources, *tables} and guess.columns.split is None and len(table) >= MIN_ROWS_FOR_TEST:
         split_sources["test"] = TEST_SHARE

@@ -15,18 +15,27 @@ from tunesmith.data.labelled.label_forms import may_hold_labels
 from tunesmith.data.pairs.formats import MEANING, PairFormat, detect_pair_format
 from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.data.pairs.text_lists import divide_text_lists
+from tunesmith.data.preferences.formats import PreferenceFormat, detect_preference_format
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.draft import MINILM, draft_header, entry, stem
 from tunesmith.recipe.sections import ColumnsSection
 
-Format = TypeVar("Format", ChatFormat, PairFormat)
+Format = TypeVar("Format", ChatFormat, PairFormat, PreferenceFormat)
 MIN_DISTINCT_SHARE = 0.1
 """Below this ratio of distinct answers to rows, answers are taken as class labels."""
 TEST_SHARE = 0.1
 POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
 SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses lists the losses."
+COMPARED = (
+    "To train a language model on them (DPO), write task: preference and a language model such as builtin:pocket.",
+    "task: sft learns the better answers alone, and task: ppo answers the prompts by the rewards of a finished run of this task.",
+)
+COMPARISONS = frozenset(
+    {"winner", "preference", "preferred", "better", "better_response_id", "overall_preference", "winner_model_a"}
+)
+"""Plain names of columns that say which of two answers is better; others, such as label, may be that of a pair of texts."""
 MASKED = "To adapt a classifier's base model, name an encoder such as builtin:minilm, which is trained on masked tokens."
 
 
@@ -81,6 +90,9 @@ class Unlabelled:
 
 def detect_unlabelled(table: Table) -> Unlabelled | None:
     """Detects the task of rows without labels; None if they are labelled, or their format is ambiguous."""
+    preferences = detected(partial(detect_preference_format, table, ColumnsSection()))
+    if preferences is not None and are_preferences(preferences):
+        return Unlabelled("reward", preferences.sentence(), tuple(preferences.columns.values()), MINILM, COMPARED)
     chat = detected(partial(detect_chat_format, table, ColumnsSection()))
     read = () if chat is None else tuple(chat.columns.values())
     if (
@@ -99,6 +111,13 @@ def detect_unlabelled(table: Table) -> Unlabelled | None:
         reason = f"{MEANING[pair.kind]}: {' + '.join(pair.texts)}, {pair.reason}"
         return Unlabelled("embedding", reason, (*pair.texts, *lists), MINILM)
     return None
+
+
+def are_preferences(found: PreferenceFormat) -> bool:
+    """Tells whether rows are better and worse answers for certain: judged single answers may be classified texts as well."""
+    if found.kind == "compared":
+        return "prompt" in found.columns and plain_name(found.columns["label"]) in COMPARISONS
+    return found.kind in ("chosen_rejected", "two_scores", "best_of_list", "scored", "ranked")
 
 
 def may_be_label(table: Table, name: str) -> bool:

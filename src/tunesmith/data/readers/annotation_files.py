@@ -51,7 +51,7 @@ SPANS = (
 )
 PREFERENCES = (
     "The columns {} and {} hold the better and the worse of two answers, as data for DPO and reward models do.",
-    "Preferences are no task here. To learn the better answers write task: sft and columns: {{prompt: NAME, completion: {}}}.",
+    "Write task: reward or task: preference (DPO), which read them as they are, or task: sft, which learns those of {0}.",
 )
 POS_TAG = re.compile(
     r"CC|CD|DT|EX|FW|IN|JJ[RS]?|LS|MD|NNP?S?|PDT|POS|PRP\$?|RB[RS]?|RP|SYM|TO|UH|VB[DGNPZ]?|WDT|WP\$?|WRB|[.,:#$]|''|``|-[LR]RB-|"
@@ -103,7 +103,7 @@ def reject_token_lines(text: str, source: str) -> None:
 
 
 def reject_other_tasks(table: Table) -> None:
-    """Raises DataError for the columns of a task that tunesmith does not have: answer spans, preferences, tags of tokens."""
+    """Raises DataError for the columns of another task: answer spans and tags of tokens, which are none here, and preferences."""
     columns = table.columns
     if {"question", "context", "answers"} <= columns.keys() and are_answer_spans(columns["answers"]):
         raise DataError.one(table.source, *FLAT_SQUAD)
