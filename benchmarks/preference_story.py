@@ -3,7 +3,8 @@
     python benchmarks/preference_story.py [--shared ../shared] [--folder runs/preference-story]
 
 Needs pairs of hh-rlhf and a language model of 3 million parameters in a folder of real data. Runs that are finished in the folder
-are kept. Writes the figures, and the plot of over-optimisation that the tutorial shows (``docs/tutorials/preference-story.svg``).
+are kept. Writes the figures, and the plots that the tutorial shows (``docs/tutorials``): that of PPO here, and that of a policy
+that exploits its reward, from the figures of ``ppo.py over_optimisation``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from record import write
 
 HERE = Path(__file__).resolve().parent
 PAIRS, MODEL = "data/hh-rlhf/helpful-base/test.jsonl.gz", "models/stories3M"
-PLOT = HERE.parent / "docs" / "tutorials" / "preference-story.svg"
+PLOTS = HERE.parent / "docs" / "tutorials"
+EXPLOITED = HERE / "results" / "ppo_over_optimisation.json"
 NEWEST_TOKENS = 48
 COLORS = {
     "accent": "#0b5cad", "second": "#c2500a", "third": "#0a7f55", "fourth": "#7a3fb0", "fifth": "#a8325e", "sixth": "#5d6b1c",
@@ -39,7 +41,9 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     found = {name: trained(args.folder, name, recipe) for name, recipe in recipes(args.shared, args.folder).items()}
-    PLOT.write_text(over_optimisation_plot(args.folder / "ppo"), encoding="utf-8")
+    exploited = json.loads(EXPLOITED.read_text(encoding="utf-8"))["runs"][0]["points"]
+    for name, points in (("preference-story", found["ppo"]["evaluations"]), ("over-optimisation", exploited)):
+        (PLOTS / f"{name}.svg").write_text(plot_of(points), encoding="utf-8")
     write("preference_story", {"runs": found, "answers": compared(args.folder)})
 
 
@@ -106,14 +110,14 @@ def compared(folder: Path) -> dict[str, Any]:
     return {"exit_code": done.returncode, **found, "reward": "gold"}
 
 
-def over_optimisation_plot(run: Path) -> str:
-    """Draws the rewards, KL, length and repetition of the evaluations as a picture of its own."""
+def plot_of(points: list[dict[str, Any]]) -> str:
+    """Draws the rewards, KL, length and repetition of evaluations as a picture of its own."""
     from tunesmith.report.drawing import draw
     from tunesmith.report.rewards import together
 
-    figure = together([{"step": event["step"], **event["metrics"]} for event in evaluations(run)])
+    figure = together(points)
     if figure is None:
-        raise SystemExit(f"{run} has no evaluations")
+        raise SystemExit("there are no evaluations to draw")
     text = str(draw(figure))
     inside = re.search(r'<svg[^>]*viewBox="0 0 (\d+) (\d+)"[^>]*>(.*)</svg>', text, re.DOTALL)
     if inside is None:

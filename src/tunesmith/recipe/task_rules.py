@@ -196,6 +196,9 @@ def reward_functions(recipe: Recipe, base: Path) -> Iterator[Fault]:
     elif section.reward_weights is not None and len(section.reward_weights) != len(section.reward_funcs):
         message = f"there are {len(section.reward_weights)} for {len(section.reward_funcs)} in reward_funcs"
         yield Fault(("rewards", "reward_weights"), message, "Give one for each, in their order.")
+    if section.gold in section.reward_funcs:
+        message = f"{section.gold} is trained on, too: a held-back reward shows what the trained ones overlook"
+        yield Fault(("rewards", "gold"), message, "Name another function or run, or remove it.")
     if section.stop_at_turn and section.gold is None:
         yield Fault(("rewards", "stop_at_turn"), "there is no gold reward whose turn could be seen", "Name rewards.gold.")
     if section.gold is None and "gold_reward" in metric_roles.named_metrics(recipe).values():

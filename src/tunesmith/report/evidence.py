@@ -115,6 +115,10 @@ def has_labels(rows: dict[str, list[Any]]) -> bool:
     return any(cell is not None for cell in rows.get("label", ()))
 
 
+TEXT_TYPES = (*LANGUAGE_TYPES, "reward", "preference")
+"""Problem types whose labels and predictions are texts."""
+
+
 def problem_type(run: SavedRun) -> str:
     """Returns the problem type of the data record, or infers it from the labels."""
     recorded = run.result.data.get("problem_type")
@@ -127,9 +131,9 @@ def problem_type(run: SavedRun) -> str:
 
 
 def has_classes(run: SavedRun) -> bool:
-    """Returns whether predictions are classes; answers of a language model are classes only if the recipe lists labels."""
+    """Returns whether predictions are classes; texts, such as answers, are classes only if the recipe lists labels."""
     kind = problem_type(run)
-    return kind != "regression" and (kind not in LANGUAGE_TYPES or bool(run.result.data.get("labels")))
+    return kind != "regression" and (kind not in TEXT_TYPES or bool(run.result.data.get("labels")))
 
 
 def class_names(run: SavedRun, rows: dict[str, list[Any]]) -> list[str]:

@@ -49,6 +49,8 @@ from tunesmith.workflows.predicted_splits import PredictedSplit, predict_split_o
 from tunesmith.workflows.saved_splits import SavedSplit, function_metrics, positive_of, saved_function, saved_seeds
 
 BITS = "bits_per_byte"
+POLICIES = {"ppo", "grpo"}
+"""Tasks whose runs are compared with those of other tasks by their answers alone."""
 OF_ANSWERS = (*REWARD_METRICS, *ANSWER_METRICS, *TEXT_METRICS, *PREFERENCE_SCORES)
 """Metrics of which each answered row, or pair of answers, has a value in the saved predictions."""
 
@@ -245,7 +247,13 @@ def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None
     name = requested or next((name for name in preferred if name in both), None)
     if name is None or name not in both:
         remedy = f"Both have: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
-        raise InputError.one("--metric", f"the runs do not both have {name or 'a metric'} of their {ours.split} rows.", remedy)
+        if not both and {ours.result.task, other.result.task} & POLICIES:
+            remedy = "Compare what they answer: tunesmith compare RUN RUN --reward REWARD."
+        raise InputError.one(
+            "--metric" if requested else "compare",
+            f"the runs do not both have {name or 'a metric'} of their {ours.split} rows.",
+            remedy,
+        )
     return name
 
 

@@ -73,6 +73,8 @@ def test_a_reward_that_fails_later_ends_the_training(tmp_path, model, capsys) ->
         ({"train": {"dropout": 0.1}}, "trained without dropout"),
         ({"rewards": {"reward_weights": [1.0, 2.0]}}, "there are 2 for 1 in reward_funcs"),
         ({"rewards": {"stop_at_turn": True}}, "there is no gold reward"),
+        ({"rewards": {"reward_funcs": ["r.py:f"], "gold": "r.py:f"}}, "r.py:f is trained on, too"),
+        ({"rewards": {"reward_funcs": ["runs/rewards"]}}, "runs/rewards is neither a finished run of task: reward nor"),
         ({"evaluate": {"metric": "gold_reward"}}, "there is no gold reward"),
         ({"quantisation": "nf4", "adapter": {"method": "lora"}}, "unquantised weights"),
     ],

@@ -106,6 +106,7 @@ def test_the_first_pair_is_written_token_by_token(trained: dict[str, Path], load
     pair = json.loads((trained["encoder"] / "pair.json").read_text(encoding="utf-8"))
     _, session = load("encoder")
     pairs, tokenizer = session.pairs["train"], session.loaded.tokenizer
+    assert "Confusion matrix" not in (trained["encoder"] / "report.html").read_text(encoding="utf-8")  # answers are no classes
     for name, side in (("chosen", pairs.chosen), ("rejected", pairs.rejected)):
         texts = tokenizer.convert_ids_to_tokens(side.input_ids[0])
         tokens = [{"id": token, "token": text} for token, text in zip(side.input_ids[0], texts, strict=True)]

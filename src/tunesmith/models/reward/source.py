@@ -72,4 +72,7 @@ def load_source(reference: str, base: Path, key: str) -> RewardSource:
     if folder.is_dir():
         message = f"{reference} is a folder, and no run of a reward model."
         raise RecipeError.one(key, message, "Name a finished run of task: reward, or file.py:name.")
+    if ":" not in reference:
+        message = f"{reference} is neither a finished run of task: reward nor a function of a file."
+        raise RecipeError.one(key, message, "Name the folder of such a run, or file.py:name.")
     return load_reward(reference, base, key)
