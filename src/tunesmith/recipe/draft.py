@@ -116,9 +116,11 @@ def choice_lines(questions: Sequence[Question]) -> Iterator[str]:
     for question in questions:
         yield f"  # Decide: {one_line(question.message)}"
     for names in islice(product(*(question.names for question in questions)), MAX_CHOICES):
-        chosen = [f"{question.part}: {scalar(name)}" for question, name in zip(questions, names, strict=True)]
+        chosen = [f"{question.part}: {scalar(name, in_map=True)}" for question, name in zip(questions, names, strict=True)]
         pairs = [
-            f", pair: {scalar(question.names[1])}" for question in questions if question.is_pair and question.names[0] in names
+            f", pair: {scalar(question.names[1], in_map=True)}"
+            for question in questions
+            if question.is_pair and question.names[0] in names
         ]
         yield f"  #columns: {{{', '.join(chosen)}}}"
         for pair in pairs:
@@ -134,13 +136,18 @@ def entry(indent: str, key: str, value: object, reason: str) -> str:
     return commented if len(commented) <= WIDTH else f"{indent.removesuffix('#')}# {one_line(reason)}\n{line}"
 
 
-def scalar(value: object) -> str:
-    """Formats a value as YAML on one line; quotes text that YAML would read as something else."""
+def scalar(value: object, *, in_map: bool = False) -> str:
+    """Formats a value as YAML on one line; quotes text that YAML would read as something else there.
+
+    Args:
+        in_map: the value stands in a map of one line, ``{key: value}``, where brackets, commas and a last ``?`` mean something.
+    """
     if isinstance(value, list):
         return "[" + ", ".join(quoted(item) for item in value) + "]"
     if not isinstance(value, str):
         return str(value)
-    is_plain = bool(value) and value == one_line(value) and parse(f"key: {value}").value == {"key": value}
+    text = f"{{key: {value}}}" if in_map else f"key: {value}"
+    is_plain = bool(value) and value == one_line(value) and parse(text).value == {"key": value}
     return value if is_plain else quoted(value)
 
 
