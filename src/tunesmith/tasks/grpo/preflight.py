@@ -20,6 +20,7 @@ from tunesmith.tasks.policies.preflight import (
     ends_line,
     precision_line,
     reward_line,
+    reward_run_lines,
     same_reference,
     sample_line,
     sampled_as_scored,
@@ -47,6 +48,7 @@ def model_checks(session: GrpoSession) -> Iterator[CheckLine]:
     figures = group_figures(rewards, tried.answers, ends, session.section.num_generations)
     figures["positive"] = float((rewards > 0).mean())
     require_ends(session, figures)
+    yield from reward_run_lines(session)
     yield reward_line(figures, len(tried.answers))
     yield groups_line(session, figures, len(rows))
     yield ends_line(session, figures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +13,20 @@ from tunesmith.data.cells import plural
 from tunesmith.generation.sampling import Sampling, pick
 from tunesmith.models.inference import evaluation_mode
 from tunesmith.models.language.value_head import answer_tokens
+from tunesmith.models.reward.source import RewardRun
 from tunesmith.preflight.report import CheckLine
 from tunesmith.report.numbers import duration, number, percent
 from tunesmith.results import Certificate
 from tunesmith.tasks.policies.evaluation import MOST_CUT
 from tunesmith.tasks.policies.model import PolicySession, decoded_answers
+from tunesmith.tasks.saved_recipe import result_of_model
 
 KL_LIMIT, MOST_DIFFERING = 1e-4, 0.01
 SLOWER = 1.2
 """Seconds of bf16 by those of fp32, from which on a note says so."""
 SHOWN_CHARACTERS = 160
+REWARD_ALARMS = ("not above length", "not above words")
+"""Alarms of a reward run that say what its rewards may be worth."""
 REFERENCE_REMEDY = "The policy would be kept near another model than the one it starts from."
 SAMPLES_REMEDY = "The policy would be trained on answers that are not its own: a setting of its generation changes them."
 
@@ -39,6 +43,17 @@ class TriedAnswers:
     rows: Sequence[int]
     answers: Sequence[Sequence[int]]
     sampling: Sampling
+
+
+def reward_run_lines(session: PolicySession) -> Iterator[CheckLine]:
+    """Repeats the alarms of reward runs: what a reward model learnt badly the policy will learn from it."""
+    rewards = session.data.rewards
+    for source in (*rewards.functions, *([] if rewards.gold is None else [rewards.gold])):
+        result = result_of_model(source.folder) if isinstance(source, RewardRun) else None
+        for alarm in () if result is None else result.alarms:
+            if alarm.name in REWARD_ALARMS:
+                figure = f"{source.reference}: {alarm.message}"
+                yield CheckLine("reward model", figure, note=figure, remedy=alarm.remedy)
 
 
 def reward_line(figures: dict[str, float], n: int) -> CheckLine:

@@ -16,6 +16,7 @@ from tunesmith.tasks.policies.preflight import (
     ends_line,
     precision_line,
     reward_line,
+    reward_run_lines,
     same_reference,
     sample_line,
     sampled_as_scored,
@@ -36,6 +37,7 @@ def model_checks(session: PpoSession) -> Iterator[CheckLine]:
     session.data.clock.part("trial rollout")
     rows = list(range(min(TRIED_PROMPTS, len(session.splits["train"]))))
     rollout, figures = trial_rollout(session, rows)
+    yield from reward_run_lines(session)
     yield reward_line(figures, len(rows))
     yield ends_line(session, figures)
     answers = tried(session, rollout)
