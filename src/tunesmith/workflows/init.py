@@ -27,7 +27,13 @@ from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.workflows.init_guess import Guess, load_guessed
 from tunesmith.workflows.init_unlabelled import TEST_SHARE as UNLABELLED_SHARE
-from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, retrieval_recipe, unlabelled_recipe
+from tunesmith.workflows.init_unlabelled import (
+    Unlabelled,
+    detect_preferences,
+    detect_unlabelled,
+    retrieval_recipe,
+    unlabelled_recipe,
+)
 
 MAX_NUMBERED_CLASSES = 100
 """Whole numbers with more different values are amounts, not class names."""
@@ -63,10 +69,12 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     for split in ("test", "validation"):  # a file that cannot be read is an error even where a question about train is open
         if split in split_sources and not is_plain_text(split_sources[split]):
             read_table(split_sources[split], split=split)
-    unlabelled = detect_unlabelled(table)
+    unlabelled = detect_preferences(table)
+    if unlabelled is None:
+        reject_other_tasks(table)
+        unlabelled = detect_unlabelled(table)
     if unlabelled is not None:
         return draft_unlabelled(unlabelled, table, split_sources, tables)
-    reject_other_tasks(table)
     guess = guess_task(table)
     if "test" not in {*split_sources, *tables} and guess.columns.split is None and len(table) >= MIN_ROWS_FOR_TEST:
         split_sources["test"] = TEST_SHARE

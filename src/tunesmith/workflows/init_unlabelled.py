@@ -90,9 +90,6 @@ class Unlabelled:
 
 def detect_unlabelled(table: Table) -> Unlabelled | None:
     """Detects the task of rows without labels; None if they are labelled, or their format is ambiguous."""
-    preferences = detected(partial(detect_preference_format, table, ColumnsSection()))
-    if preferences is not None and are_preferences(preferences):
-        return Unlabelled("reward", preferences.sentence(), tuple(preferences.columns.values()), MINILM, COMPARED)
     chat = detected(partial(detect_chat_format, table, ColumnsSection()))
     read = () if chat is None else tuple(chat.columns.values())
     if (
@@ -111,6 +108,14 @@ def detect_unlabelled(table: Table) -> Unlabelled | None:
         reason = f"{MEANING[pair.kind]}: {' + '.join(pair.texts)}, {pair.reason}"
         return Unlabelled("embedding", reason, (*pair.texts, *lists), MINILM)
     return None
+
+
+def detect_preferences(table: Table) -> Unlabelled | None:
+    """Detects rows of better and worse answers; None for others."""
+    found = detected(partial(detect_preference_format, table, ColumnsSection()))
+    if found is None or not are_preferences(found):
+        return None
+    return Unlabelled("reward", found.sentence(), tuple(found.columns.values()), MINILM, COMPARED)
 
 
 def are_preferences(found: PreferenceFormat) -> bool:
