@@ -61,10 +61,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     verdicts = compare(runs, metric=args.metric, split=args.split, **rows, listener=terminal.listener)
     json: dict[str, Any] = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     item_lines = measured_items(args, [Path(name) for name in runs], json) if args.items else []
-    words = {verdict.word for verdict in verdicts}
     notes = json["notes"] = limits_of_verdicts(runs, verdicts, args.data)
-    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
-    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines], exit_code=code)
+    lines = [*verdict_lines(args.runs[0], verdicts, terminal), *notes, *item_lines]
+    return Outcome(json, lines=lines, exit_code=code_of(verdicts))
 
 
 def compared_answers(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -86,10 +85,14 @@ def compared_answers(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     names = [metric.name for metric in found.models[0].metrics]
     rows = [("", *map(display_name, names))]
     rows += [(model.name, *(with_interval(m.value, m.low, m.high) for m in model.metrics)) for model in found.models]
-    words = {verdict.word for verdict in found.verdicts}
-    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
     lines = [*verdict_lines(args.runs[0], found.verdicts, terminal, "prompt"), "", *table(rows), *found.notes]
-    return Outcome(finite(asdict(found)), lines=lines, exit_code=code)
+    return Outcome(finite(asdict(found)), lines=lines, exit_code=code_of(found.verdicts))
+
+
+def code_of(verdicts: Sequence[Verdict]) -> int:
+    """Returns the exit code of verdicts: that of the worst of them."""
+    words = {verdict.word for verdict in verdicts}
+    return WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
 
 
 def check_options(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -104,31 +104,39 @@ def candidates(prompt: SampledPrompt, *, keep_cut: bool) -> list[SampledAnswer] 
 
 def pairs_by_reward(prompts: Iterable[SampledPrompt], *, keep_cut: bool) -> MadePairs:
     """Makes a pair of the answers with the highest and the lowest reward to each prompt; of equal ones the earliest."""
-    pairs: list[SampledPair] = []
-    left_out: Counter[str] = Counter()
-    for prompt in prompts:
-        found = candidates(prompt, keep_cut=keep_cut)
-        if isinstance(found, str):
-            left_out[found] += 1
-            continue
+
+    def best_and_worst(found: Sequence[SampledAnswer]) -> tuple[SampledAnswer, SampledAnswer] | str:
         best, worst = (choose(found, key=lambda answer: answer.reward or 0.0) for choose in (max, min))
-        if best.reward == worst.reward:
-            left_out[TIED] += 1
-        else:
-            pairs.append(SampledPair(prompt.split, prompt.index, best.text, worst.text))
-    return MadePairs(tuple(pairs), dict(left_out))
+        return TIED if best.reward == worst.reward else (best, worst)
+
+    return made_pairs(prompts, best_and_worst, keep_cut=keep_cut)
 
 
 def pairs_to_compare(prompts: Iterable[SampledPrompt], *, keep_cut: bool) -> MadePairs:
     """Makes a pair of the first two different answers to each prompt, which are still to be compared."""
+    return made_pairs(prompts, lambda found: (found[0], found[1]), keep_cut=keep_cut)
+
+
+def made_pairs(
+    prompts: Iterable[SampledPrompt],
+    choose: Callable[[Sequence[SampledAnswer]], tuple[SampledAnswer, SampledAnswer] | str],
+    *,
+    keep_cut: bool,
+) -> MadePairs:
+    """Makes a pair of two candidates of each prompt, and counts the prompts without one by their reason.
+
+    Args:
+        choose: two or more different answers -> two of them in their order, or the reason why they are no pair.
+    """
     pairs: list[SampledPair] = []
     left_out: Counter[str] = Counter()
     for prompt in prompts:
         found = candidates(prompt, keep_cut=keep_cut)
-        if isinstance(found, str):
-            left_out[found] += 1
+        chosen = found if isinstance(found, str) else choose(found)
+        if isinstance(chosen, str):
+            left_out[chosen] += 1
         else:
-            pairs.append(SampledPair(prompt.split, prompt.index, found[0].text, found[1].text))
+            pairs.append(SampledPair(prompt.split, prompt.index, chosen[0].text, chosen[1].text))
     return MadePairs(tuple(pairs), dict(left_out))
 
 
